@@ -1,0 +1,81 @@
+"""How a command of ours ends: exit 0 done; 2 bad usage or input, one line; 130 interrupted; 1 anything else."""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from plumbing.errors import SearchFailed, UsageError, UserError
+
+# What the surroundings refuse (disk full, no permission, a file where a folder should be): the user mends it.
+MENDABLE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EFBIG}
+)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with the line that tells how to go on."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, without the usage text."""
+
+    def __init__(self, command: str, description: str) -> None:
+        super().__init__(
+            prog=f"python -m {command}",
+            description=description,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; --help lists the options")
+
+
+def one_line(text: str) -> str:
+    """The text with line breaks and runs of white space folded into single spaces."""
+    return " ".join(text.split())
+
+
+def run_command(command: str, main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+    """Run `main(arguments)` and turn its errors into one line on stderr and an exit code."""
+    try:
+        code = main(arguments)
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        print(f"{command}: {one_line(str(error))}", file=sys.stderr)
+        return 2
+    except SearchFailed as error:
+        print(f"{command}: {one_line(str(error))}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as interrupt:
+        print(f"{command}: interrupted{one_line(f'; {interrupt}') if str(interrupt) else ''}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output left (`| head`): Python would complain once more while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno not in MENDABLE:
+            raise
+        print(f"{command}: {error.filename or 'a file'}: {error.strerror}; free it or give another place",
+              file=sys.stderr)  # fmt: skip
+        return 2
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """An argparse type: a whole number of at least `least`."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{number} is below {least}; give {least} or more")
+        return number
+
+    return parse
