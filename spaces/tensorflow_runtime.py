@@ -1,0 +1,66 @@
+"""TensorFlow, imported in one place: quiet, with oneDNN, and bit-identical from run to run.
+
+Read by everything that computes with a network; nothing that only lists, stores or reports imports it.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+
+@cache
+def tensorflow() -> Any:
+    """The TensorFlow module, with deterministic kernels switched on.
+
+    The environment is set before the import, as TensorFlow reads it then only: oneDNN is switched on, which is off by
+    default on CPUs without AVX-512, and log lines below errors are silenced (a user's own settings win).
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    with _native_stderr_held_back():
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
+        tf.zeros(1)  # the first operation starts the devices, which talks too
+    return tf
+
+
+@cache
+def keras() -> Any:
+    """The Keras module on the TensorFlow of `tensorflow()`."""
+    tensorflow()
+    import keras
+
+    return keras
+
+
+def has_gpu() -> bool:
+    """Whether TensorFlow sees a GPU."""
+    return bool(tensorflow().config.list_physical_devices("GPU"))
+
+
+@contextmanager
+def _native_stderr_held_back() -> Iterator[None]:
+    """Hold back what native code writes to file descriptor 2, and write it after all where the block fails.
+
+    TensorFlow's start-up lines come before its log level is read, so nothing gentler silences them.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held, os.fdopen(os.dup(2), "wb", closefd=True) as real:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            real.write(held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(real.fileno(), 2)
