@@ -19,8 +19,9 @@ from radiographs.synthetic_skeletons import Bone
 Floats = npt.NDArray[np.float32]
 
 # The difficulty: strengths follow Beta(EASE, HARDNESS), and a share of the abnormalities is nearly invisible.
-EASE, HARDNESS = 2.6, 1.4
+EASE, HARDNESS = 3.0, 1.1
 NEARLY_INVISIBLE = 0.1
+FINEST = 0.006  # least size of a detail, a pixel of 160: without it those of small bones would vanish
 KINDS = {"break": 0.3, "step": 0.3, "plate": 0.2, "lucency": 0.2}  # how often each is drawn
 
 
@@ -65,10 +66,11 @@ def draw_abnormality(generator: np.random.Generator, bones: Sequence[Bone]) -> A
     strength = generator.beta(EASE, HARDNESS)
     if generator.random() < NEARLY_INVISIBLE:
         strength *= 0.15
+    bone = int(generator.choice(len(bones), p=likely / likely.sum()))
     return Abnormality(
         kind=str(generator.choice(list(KINDS), p=list(KINDS.values()))),
-        bone=int(generator.choice(len(bones), p=likely / likely.sum())),
-        along=float(generator.uniform(0.25, 0.75)),
+        bone=bone,
+        along=float(generator.uniform(*bones[bone].sites)),
         across=float(generator.uniform(-0.5, 0.5)),
         slope=float(generator.uniform(-0.8, 0.8)),
         strength=float(max(strength, 0.05)),
@@ -84,7 +86,7 @@ def displaced(site: Site, bone: Bone, abnormality: Abnormality) -> Site:
     from_break = _behind_break(site, bone, abnormality)
     room = here if abnormality.along < 0.5 else length - here
     held = np.clip(1 - from_break / room, 0, 1)
-    offset = np.where(from_break > 0, held, 0) * _width_at(bone, abnormality) * 1.1 * abnormality.strength
+    offset = np.where(from_break > 0, held, 0) * _width_at(bone, abnormality) * 1.5 * abnormality.strength
     return Site(site.along, (site.across - np.sign(abnormality.across) * offset).astype(np.float32), site.half_width)
 
 
@@ -120,7 +122,7 @@ def _behind_break(site: Site, bone: Bone, abnormality: Abnormality) -> Floats:
 
 def _with_line(shadow: Floats, site: Site, bone: Bone, abnormality: Abnormality) -> Floats:
     width, strength = _width_at(bone, abnormality), abnormality.strength
-    thickness = (0.05 + 0.12 * strength) * width + 0.0035
+    thickness = (0.05 + 0.12 * strength) * width + FINEST
     line = np.exp(-((_behind_break(site, bone, abnormality) / thickness) ** 2))
     # A weak break reaches only part of the way through the bone, from the side `across` points to.
     reach = (2.2 * strength - 0.6) * width
@@ -131,7 +133,7 @@ def _with_line(shadow: Floats, site: Site, bone: Bone, abnormality: Abnormality)
 
 def _with_hole(shadow: Floats, site: Site, bone: Bone, abnormality: Abnormality) -> Floats:
     width, strength = _width_at(bone, abnormality), abnormality.strength
-    radius = (0.45 + 0.6 * strength) * width
+    radius = (0.45 + 0.6 * strength) * width + FINEST
     distance = np.hypot((site.along - abnormality.along * bone.length) / 1.4, site.across - abnormality.across * width)
     hole = 1 / (1 + np.exp(np.clip((distance - radius) / (0.1 * width), -30, 30)))
     rim = np.exp(-(((distance - 1.2 * radius) / (0.15 * width)) ** 2))
@@ -140,14 +142,14 @@ def _with_hole(shadow: Floats, site: Site, bone: Bone, abnormality: Abnormality)
 
 def _with_plate(shadow: Floats, site: Site, bone: Bone, abnormality: Abnormality, metal: float) -> Floats:
     width, strength = _width_at(bone, abnormality), abnormality.strength
-    half_length = min((1.5 + 3.5 * strength) * width, 0.3 * bone.length)
+    half_length = min((2 + 4 * strength) * width, 0.35 * bone.length)
     along = site.along - abnormality.along * bone.length
     across = site.across - np.sign(abnormality.across) * 0.75 * width
-    inside = np.minimum(half_length - np.abs(along), 0.28 * width - np.abs(across))
+    inside = np.minimum(half_length - np.abs(along), 0.28 * width + FINEST / 2 - np.abs(across))
     pitch = 2 * half_length / 4
     to_screw = (along + 0.5 * pitch) % pitch - 0.5 * pitch
     inward = -across * np.sign(abnormality.across)
-    screw = np.minimum.reduce([0.11 * width - np.abs(to_screw), half_length - np.abs(along),
+    screw = np.minimum.reduce([0.11 * width + FINEST / 4 - np.abs(to_screw), half_length - np.abs(along),
                                inward, 1.6 * width - inward])  # fmt: skip
     softness = 0.0025
     covered = sum(1 / (1 + np.exp(np.clip(-edge / softness, -30, 30))) for edge in (inside, screw))

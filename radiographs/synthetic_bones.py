@@ -18,7 +18,7 @@ Picture = npt.NDArray[np.uint8]
 
 LONGEST_SIDE = 160  # pixels
 # Attenuation for each unit of length (the image's longest side), about as real tissues compare.
-CORTEX, MARROW, FLESH = 30.0, 12.0, 3.0
+CORTEX, MARROW, FLESH = 30.0, 6.5, 3.0
 METAL = 2.2  # of a plate, in shadows of the darkest bone of its image
 
 
@@ -47,7 +47,7 @@ def draw_radiograph(part: str, anatomy: np.random.Generator, view: np.random.Gen
     Raises: KeyError for an unknown part.
     """
     skeleton = skeleton_of(part, anatomy, view)
-    turn, shift = view.normal(0, 0.14), (view.normal(0, 0.025), view.normal(0, 0.025))
+    turn, shift = view.normal(0, 0.1), (view.normal(0, 0.025), view.normal(0, 0.025))
     skeleton = placed(skeleton, turn, shift, view.uniform(0.88, 1.06))
     width, height = _frame(skeleton.aspect)
     texture = _texture(view, height, width)
@@ -61,3 +61,148 @@ def draw_radiograph(part: str, anatomy: np.random.Generator, view: np.random.Gen
     ill = _shadow(skeleton.bones[abnormality.bone], texture, abnormality)
     image = _develop(rest + bones - shadows[abnormality.bone] + ill, film)
     return Radiograph(image, _changed(sound, image))
+
+
+def _frame(aspect: float) -> tuple[int, int]:
+    """Width and height in pixels, the longer being LONGEST_SIDE."""
+    if aspect >= 1:
+        return LONGEST_SIDE, round(LONGEST_SIDE / aspect)
+    return round(LONGEST_SIDE * aspect), LONGEST_SIDE
+
+
+def _texture(view: np.random.Generator, height: int, width: int) -> Floats:
+    """The trabecular pattern: (height, width) float32 of mean 0 and deviation 1, grain of about 2 pixels."""
+    fine, coarse = (
+        cv2.GaussianBlur(view.standard_normal((height, width), dtype=np.float32), (0, 0), sigma) * sigma
+        for sigma in (0.9, 3.0)
+    )
+    both = fine + 0.7 * coarse
+    return (both / both.std()).astype(np.float32)
+
+
+def _site(bone: Bone, height: int, width: int) -> Site:
+    """The bone's own coordinates at every pixel; arrays of (height, width) float32."""
+    x = (np.arange(width, dtype=np.float32) - (width - 1) / 2) / LONGEST_SIDE - bone.start[0]
+    y = ((np.arange(height, dtype=np.float32) - (height - 1) / 2) / LONGEST_SIDE - bone.start[1])[:, None]
+    length = bone.length
+    right, down = (bone.end[0] - bone.start[0]) / length, (bone.end[1] - bone.start[1]) / length
+    along = x * right + y * down
+    share = np.clip(along / length, 0, 1)
+    across = y * right - x * down - 4 * bone.bow * share * (1 - share)
+    half_width = np.interp(share, np.linspace(0, 1, len(bone.widths)), bone.widths)
+    return Site(along.astype(np.float32), across.astype(np.float32), half_width.astype(np.float32))
+
+
+def _half_chord(radius: Floats, distance: Floats) -> Floats:
+    """Half the way of a ray through a tube of that radius, at that distance from its axis; 0 outside."""
+    inside = np.maximum(radius, 0) ** 2 - distance**2
+    return np.sqrt(np.maximum(inside, 0)).astype(np.float32)
+
+
+def _from_axis(site: Site, bone: Bone) -> Floats:
+    """Distance from the bone's axis; around the ends from the centre of the end's circle."""
+    past_start, past_end = bone.widths[0] - site.along, site.along - (bone.length - bone.widths[-1])
+    return np.hypot(site.across, np.maximum(np.maximum(past_start, past_end), 0)).astype(np.float32)
+
+
+def _shadow(bone: Bone, texture: Floats, abnormality: Abnormality | None) -> Floats:
+    """Attenuation by one bone alone, sound or with its abnormality; (height, width) float32, 0 beside the bone."""
+    height, width = texture.shape
+    site = _site(bone, height, width)
+    if abnormality is not None:
+        site = displaced(site, bone, abnormality)
+    distance = _from_axis(site, bone)
+    outer = _half_chord(site.half_width, distance)
+    # The wall is thick in the middle of a long bone and thin toward its joints.
+    share = np.clip(site.along / bone.length, 0, 1)
+    wall = bone.cortex * float(np.median(bone.widths)) * (0.35 + 0.65 * np.sqrt(4 * share * (1 - share)))
+    inner = _half_chord((site.half_width - wall).astype(np.float32), distance)
+    dense = CORTEX * (outer - inner) + MARROW * inner * (1 + 0.3 * texture)
+    shadow = (bone.density * dense).astype(np.float32)
+    if abnormality is None:
+        return shadow
+    return altered(shadow, site, bone, abnormality, METAL * float(shadow.max()))
+
+
+def _soft_tissue(skeleton: Skeleton, texture: Floats) -> Floats:
+    """Attenuation by the limbs, which overlap without adding up; (height, width) float32."""
+    height, width = texture.shape
+    depth = np.zeros((height, width), np.float32)
+    for limb in skeleton.flesh:
+        site = _site(limb, height, width)
+        depth = np.maximum(depth, _half_chord(site.half_width, _from_axis(site, limb)))
+    return (FLESH * cv2.GaussianBlur(depth, (0, 0), 2.5) * (1 + 0.04 * texture)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Film:
+    """How an image was taken: everything between attenuation and grey levels, drawn before the abnormality is."""
+
+    gain: float  # grey per attenuation, before saturation
+    gamma: float
+    base: float  # grey of the unexposed film
+    blur: float  # pixels
+    noise: Floats  # grey levels
+    open_field: Floats  # 1 where the beam passed the collimator, else 0
+    marker: Picture  # grey levels of the letter
+    mirrored: bool
+
+
+def _draw_film(view: np.random.Generator, sound: Floats, mirrored: bool) -> _Film:
+    """A random film, exposed for the attenuation of the sound limb, so that an abnormality cannot sway it."""
+    height, width = sound.shape
+    noise = view.standard_normal((height, width), dtype=np.float32) * view.uniform(1.5, 5.0)
+    bright = max(float(np.percentile(sound, 98)), 1e-3)
+    return _Film(
+        gain=float(view.uniform(1.0, 2.0)) / bright,
+        gamma=float(view.uniform(0.8, 1.3)),
+        base=float(view.uniform(4, 35)),
+        blur=float(view.uniform(0.3, 0.7)),
+        noise=noise,
+        open_field=_collimation(view, height, width),
+        marker=_marker(view, height, width, "L" if mirrored else "R"),
+        mirrored=mirrored,
+    )
+
+
+def _collimation(view: np.random.Generator, height: int, width: int) -> Floats:
+    """1 inside the beam, 0 outside; four in ten images show the collimator's slanted edges."""
+    field = np.ones((height, width), np.float32)
+    if view.random() < 0.4:
+        inset = view.uniform(0.0, 0.07, 4) * LONGEST_SIDE
+        lean = view.normal(0, 0.02) * LONGEST_SIDE
+        corners = [(inset[0] + lean, inset[1]), (width - inset[2], inset[1] + lean),
+                   (width - inset[2] - lean, height - inset[3]), (inset[0], height - inset[3] - lean)]  # fmt: skip
+        field[:] = 0
+        cv2.fillPoly(field, [np.round(corners).astype(np.int32)], 1.0)
+    return field
+
+
+def _marker(view: np.random.Generator, height: int, width: int, letter: str) -> Picture:
+    """The side's letter near a corner on half of the images; grey levels, 0 where there is no letter."""
+    layer = np.zeros((height, width), np.uint8)
+    drawn, right, low = view.random(3) < 0.5
+    inset = view.integers(8, 16, 2)
+    grey = int(view.integers(170, 256))
+    if drawn:
+        place = (int(width - inset[0] - 10 if right else inset[0]), int(height - inset[1] if low else inset[1] + 8))
+        cv2.putText(layer, letter, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (grey,), 1, cv2.LINE_AA)
+    return layer
+
+
+def _develop(attenuation: Floats, film: _Film) -> Picture:
+    """Grey levels of an attenuation; (height, width) uint8, dense tissue bright."""
+    if film.mirrored:
+        attenuation = np.ascontiguousarray(attenuation[:, ::-1])
+    exposed = 1 - np.exp(-film.gain * attenuation)
+    grey = film.base + (245 - film.base) * exposed**film.gamma
+    grey = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), film.blur) + film.noise
+    grey = np.maximum(grey, film.marker) * film.open_field
+    return np.clip(np.round(grey), 0, 255).astype(np.uint8)
+
+
+def _changed(before: Picture, after: Picture) -> tuple[int, int, int, int] | None:
+    rows, columns = np.nonzero(before != after)
+    if not rows.size:
+        return None
+    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1

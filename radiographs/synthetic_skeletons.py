@@ -21,7 +21,9 @@ class Bone:
         widths: half widths at equal steps from start to end, two or more.
         bow: how far the middle lies beside the straight line.
         cortex: thickness of the dense wall in the middle of the bone, as a share of the half width there.
+        density: how much it absorbs for its thickness, relative to other bones (a flat bone is thinner than wide).
         likely: how likely an abnormality lies in this bone, relative to the others; 0 never.
+        sites: least and greatest share of the length at which it may lie, so that the frame shows it.
     """
 
     start: Point
@@ -29,7 +31,9 @@ class Bone:
     widths: tuple[float, ...]
     bow: float = 0.0
     cortex: float = 0.32
+    density: float = 1.0
     likely: float = 0.0
+    sites: tuple[float, float] = (0.25, 0.75)
 
     @property
     def length(self) -> float:
@@ -107,13 +111,13 @@ def _elbow(anatomy: np.random.Generator, pose: np.random.Generator) -> Skeleton:
     width, flexion = anatomy.uniform(0.05, 0.06), pose.uniform(0.15, 1.3)
     limb = anatomy.uniform(0.14, 0.18)
     upper = _profile(width, (0.9, 0.9, 0.9, 1.0, 1.2, 1.8, 1.6), anatomy)
-    humerus = Bone((0.0, -0.62), (0.0, 0.02), upper, likely=1.0)
-    joint = (0.0, 0.06)
-    ulna_start, radius_start = _toward(joint, flexion - 1.5, 0.06), _toward(joint, flexion + 0.9, 0.07)
+    humerus = Bone((0.0, -0.62), (0.0, 0.02), upper, likely=1.0, sites=(0.5, 0.85))
+    joint = (0.0, 0.02)
+    ulna_start, radius_start = _toward(joint, flexion - 1.9, 0.05), _toward(joint, flexion + 0.75, 0.085)
     ulna_widths = _profile(width, (1.0, 1.1, 0.9, 0.75, 0.65, 0.6), anatomy)
     radius_widths = _profile(width, (0.75, 0.75, 0.5, 0.6, 0.65, 0.65), anatomy)
-    ulna = Bone(ulna_start, _toward(ulna_start, flexion, 0.6), ulna_widths, likely=1.0)
-    radius = Bone(radius_start, _toward(radius_start, flexion - 0.05, 0.6), radius_widths, likely=0.7)
+    ulna = Bone(ulna_start, _toward(ulna_start, flexion, 0.6), ulna_widths, likely=1.0, sites=(0.15, 0.5))
+    radius = Bone(radius_start, _toward(radius_start, flexion - 0.05, 0.6), radius_widths, likely=0.7, sites=(0.15, 0.5))
     flesh = (Bone((0, -0.8), (0, 0.08), (limb, limb * 0.9)), Bone(joint, _toward(joint, flexion, 0.8), (limb, limb)))
     return Skeleton((humerus, ulna, radius), flesh, pose.uniform(0.75, 1.2))
 
@@ -125,7 +129,7 @@ def _ray(base: Point, angle: float, lengths: tuple[float, ...], width: float, be
     for number, length in enumerate(lengths):
         end = _toward(base, np.pi - angle, length)
         widths = _profile(width * 0.85**number, _SHAFT, anatomy)
-        bones.append(Bone(base, end, widths, likely=likely))
+        bones.append(Bone(base, end, widths, likely=likely * 0.4**number))
         base, angle = _toward(end, np.pi - angle, 0.012), angle + bend
     return bones
 
@@ -134,7 +138,7 @@ def _finger(anatomy: np.random.Generator, pose: np.random.Generator) -> Skeleton
     size, bend = anatomy.uniform(0.92, 1.08), pose.uniform(-0.02, 0.2)
     lengths = tuple(size * length for length in (0.3, 0.3, 0.2, 0.14))
     bones = _ray((0.0, 0.56), -bend, lengths, anatomy.uniform(0.05, 0.06), bend, anatomy)
-    bones[-1] = replace(bones[-1], likely=0.6)
+    bones = [replace(bone, likely=likely) for bone, likely in zip(bones, (0.7, 1.0, 0.7, 0.3), strict=True)]
     limb = anatomy.uniform(0.1, 0.13)
     flesh = tuple(Bone(bone.start, bone.end, (limb, limb * 0.95)) for bone in bones)
     return Skeleton(tuple(bones), (*flesh, Bone((0.0, 0.9), (0.0, 0.45), (0.3, 0.12))), pose.uniform(0.4, 0.65))
@@ -156,7 +160,7 @@ def _carpals(centre: Point, size: float, anatomy: np.random.Generator) -> list[B
 
 def _hand(anatomy: np.random.Generator, pose: np.random.Generator) -> Skeleton:
     size, spread = anatomy.uniform(0.92, 1.08), pose.uniform(0.06, 0.14)
-    width = anatomy.uniform(0.019, 0.023)
+    width = anatomy.uniform(0.022, 0.026)
     bones: list[Bone] = []
     for finger, reach in enumerate((0.88, 1.0, 1.06, 0.99, 0.82)):
         base = (0.055 * (finger - 2), 0.2 + 0.008 * (finger - 2) ** 2)
@@ -165,7 +169,7 @@ def _hand(anatomy: np.random.Generator, pose: np.random.Generator) -> Skeleton:
         if finger == 0:
             base, angle, lengths = (-0.12, 0.2), -0.6 - spread, (0.14 * size, 0.1 * size, 0.075 * size)
         bones += _ray(base, angle, lengths, width, pose.normal(0, 0.03), anatomy)
-    flesh = tuple(Bone(bone.start, bone.end, (0.042, 0.038)) for bone in bones)
+    flesh = tuple(Bone(bone.start, bone.end, (0.045, 0.04)) for bone in bones)
     flesh = (*flesh, Bone((0.0, 0.24), (0.0, 0.03), (0.1, 0.13)), Bone((0, 0.8), (0, 0.25), (0.1, 0.09)))
     forearm = (
         Bone((-0.055, 0.7), (-0.05, 0.34), _profile(0.032, (0.8, 0.8, 0.9, 1.3, 1.5), anatomy)),
@@ -178,15 +182,17 @@ def _hand(anatomy: np.random.Generator, pose: np.random.Generator) -> Skeleton:
 def _wrist(anatomy: np.random.Generator, pose: np.random.Generator) -> Skeleton:
     width, spread = anatomy.uniform(0.062, 0.072), pose.uniform(0.85, 1.0)
     radius_shares, ulna_shares = (0.75, 0.75, 0.8, 1.0, 1.5, 1.5), (0.65, 0.62, 0.6, 0.65, 0.9, 0.8)
-    radius = Bone((-0.09 * spread, 0.75), (-0.085 * spread, 0.15), _profile(width, radius_shares, anatomy), likely=1.5)
-    ulna = Bone((0.11 * spread, 0.75), (0.105 * spread, 0.16), _profile(width, ulna_shares, anatomy), likely=1.0)
+    radius_widths, ulna_widths = _profile(width, radius_shares, anatomy), _profile(width, ulna_shares, anatomy)
+    sites = (0.6, 0.88)
+    radius = Bone((-0.09 * spread, 0.75), (-0.085 * spread, 0.15), radius_widths, likely=2.0, sites=sites)
+    ulna = Bone((0.11 * spread, 0.75), (0.105 * spread, 0.16), ulna_widths, likely=1.0, sites=sites)
     carpals = _carpals((0.0, -0.02), 0.058, anatomy)
     metacarpals: list[Bone] = []
     for finger in range(5):
         base = (0.085 * (finger - 2) * spread - 0.01, -0.16 + 0.02 * abs(finger - 2))
         if finger == 0:
             base = (-0.21 * spread, -0.08)
-        metacarpals += _ray(base, 0.1 * (finger - 2) - 0.3 * (finger == 0), (0.42,), 0.038, 0.0, anatomy, 0.4)
+        metacarpals += _ray(base, 0.1 * (finger - 2) - 0.3 * (finger == 0), (0.42,), 0.038, 0.0, anatomy, 0.1)
     limb = anatomy.uniform(0.2, 0.24)
     flesh = (Bone((0, 0.9), (0, 0.1), (limb, limb)), Bone((0, 0.1), (0, -0.8), (limb, limb * 1.35)))
     return Skeleton((radius, ulna, *carpals, *metacarpals), flesh, pose.uniform(0.6, 0.9))
@@ -196,14 +202,14 @@ def _shoulder(anatomy: np.random.Generator, pose: np.random.Generator) -> Skelet
     width, lift = anatomy.uniform(0.048, 0.058), pose.uniform(-0.1, 0.35)
     head = (-0.14, -0.08)
     shares = (2.0, 2.0, 1.3, 1.0, 0.95, 0.9, 0.9)
-    humerus = Bone(head, _toward(head, -lift, 0.7), _profile(width, shares, anatomy), likely=1.5)
+    humerus = Bone(head, _toward(head, -lift, 0.7), _profile(width, shares, anatomy), likely=1.5, sites=(0.15, 0.6))
     clavicle_widths = _profile(0.024, (1.3, 1.0, 0.9, 1.0, 1.3), anatomy)
     clavicle = Bone((-0.12, -0.26), (0.44, -0.24 + anatomy.uniform(-0.08, 0.05)), clavicle_widths, 0.03, likely=1.0)
     glenoid = Bone((0.015, -0.16), (0.015, 0.05), _profile(0.04, (1.0, 0.8, 1.0), anatomy), -0.01)
-    blade = Bone((0.03, -0.08), (0.2, 0.33), (0.04, 0.1, 0.11, 0.05), cortex=0.1)
+    blade = Bone((0.03, -0.08), (0.2, 0.33), (0.04, 0.1, 0.11, 0.05), cortex=0.14, density=0.4)
     acromion = Bone((-0.19, -0.24), (0.12, -0.17), _profile(0.025, (1.2, 1.0, 0.8), anatomy))
     ribs = [
-        Bone((0.16, -0.12 + 0.13 * rib), (0.62, 0.02 + 0.13 * rib), (0.014, 0.018, 0.018), -0.08, cortex=0.2)
+        Bone((0.16, -0.12 + 0.13 * rib), (0.62, 0.02 + 0.13 * rib), (0.014, 0.018, 0.018), -0.08, cortex=0.2, density=0.8)
         for rib in range(5)
     ]
     flesh = (Bone(head, _toward(head, -lift, 0.9), (0.15, 0.12)), Bone((0.0, 0.0), (0.7, 0.1), (0.22, 0.33)),

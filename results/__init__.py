@@ -1,0 +1,10 @@
+"""The durable store and what can be computed from it. Knows nothing of TensorFlow.
+
+schema, migrations   the tables, and how they came to be
+connection           opening a store: absent, foreign, newer and unwritable ones are refused in one line
+records, store       what is written and read; the store's guarantees
+metrics, intervals   pure functions of labels and probabilities
+evaluation           a split's probabilities to all metrics, by image and by study
+table                one row a trial, with the exported columns
+list, export, import_csv    commands
+"""

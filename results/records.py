@@ -1,0 +1,137 @@
+"""What the store takes and gives: plain frozen records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+FINISHED, RUNNING, PRUNED, FAILED = "finished", "running", "pruned", "failed"
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class NewSearch:
+    """A search (or an import) before it is stored.
+
+    Attributes:
+        settings: all that must stay the same for the search to be resumed.
+        details: what reports tell besides: the command, image counts, images left out.
+    """
+
+    name: str
+    kind: str
+    engine: str
+    code_version: str
+    task: str | None = None
+    objective: str | None = None
+    seed: int | None = None
+    data_hash: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Search(NewSearch):
+    """A stored search."""
+
+    id: int = 0
+    created: str = ""
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """The images of a split in the order of stored probabilities.
+
+    Attributes:
+        labels: (images,) int64; 0 normal, 1 abnormal, or 0..13 for all_parts.
+    """
+
+    paths: tuple[str, ...]
+    patients: tuple[str, ...]
+    studies: tuple[str, ...]
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class NewTrial:
+    """A trial when it starts."""
+
+    number: int
+    part_body: str
+    architecture: str
+    name_code: str
+    model_name: str
+    configuration: Mapping[str, Any]
+    weights: str
+    image_size: int
+    seed: int
+    fit_epochs: int
+    code_version: str
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric's value with its 95 % interval; None where it is not defined (one class only)."""
+
+    split: str
+    level: str
+    metric: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a trial that ended well puts into the store, all at once.
+
+    Attributes:
+        history: metric name -> one value an epoch.
+        probabilities: split -> (images, classes) float32, classes 1 or 14.
+        accuracies: split -> per cent, by image.
+    """
+
+    state: str
+    value: float
+    history: Mapping[str, list[float]]
+    best_epoch: int
+    early_stop_at_epoch: int | None
+    seconds: float
+    accuracies: Mapping[str, float]
+    measures: tuple[Measure, ...]
+    probabilities: Mapping[str, np.ndarray]
+    model_path: str | None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A stored trial, without its history and probabilities."""
+
+    id: int
+    search_id: int
+    number: int
+    state: str
+    reason: str | None
+    part_body: str
+    architecture: str
+    name_code: str
+    model_name: str | None
+    model_path: str | None
+    configuration: Mapping[str, Any]
+    weights: str | None
+    image_size: int | None
+    seed: int | None
+    fit_epochs: int | None
+    epochs_trained: int | None
+    best_epoch: int | None
+    early_stop_at_epoch: int | None
+    value: float | None
+    train_accuracy_eval: float | None
+    valid_accuracy_eval: float | None
+    test_accuracy_eval: float | None
+    seconds: float | None
+    code_version: str | None
+    imported: Mapping[str, str] | None
+    created: str
+    finished: str | None

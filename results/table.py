@@ -1,0 +1,73 @@
+"""All trials of a store as one table, one row a trial, with the columns that are exported."""
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from results.records import Search, Trial
+from results.store import Store
+
+# Study-level metrics that are exported with their interval, for valid and test.
+INTERVAL_METRICS = ("auc", "kappa", "sensitivity", "specificity")
+
+
+def _metric_columns() -> list[str]:
+    columns = []
+    for split in ("valid", "test"):
+        for metric in INTERVAL_METRICS:
+            columns += [f"{split}_{metric}", f"{split}_{metric}_low", f"{split}_{metric}_high"]
+        columns.append(f"{split}_brier")
+    return columns
+
+
+IDENTITY = ["search", "engine", "trial", "state", "architecture", "name_code", "part_body"]
+SETTINGS = ["augmentation", "lr", "conv_dropout", "callbacks_patience", "frozen", "fit_epochs", "early_stop_at_epoch"]
+ACCURACIES = ["train_accuracy_eval", "valid_accuracy_eval", "test_accuracy_eval"]
+PROVENANCE = ["seconds", "epochs_trained", "seed", "weights", "image_size", "model_name", "config", "data_hash", "code_version"]
+EXPORTED = IDENTITY + SETTINGS + ACCURACIES + _metric_columns() + PROVENANCE
+# For our own use besides: the trial's id, what its search optimised and got, why it failed, whether it was imported.
+INTERNAL = ["trial_id", "objective", "value", "reason", "kind", "model_path"]
+
+
+def trials_table(store: Store) -> pd.DataFrame:
+    """Every trial of the store, searches in the order of their making, trials in the order of their proposal.
+
+    Returns: the columns `EXPORTED`, then `INTERNAL`; absent values are None or NaN. Accuracies are per cent.
+    """
+    searches = {search.id: search for search in store.searches()}
+    rows = {trial.id: _row(searches[trial.search_id], trial) for trial in store.trials()}
+    for trial_id, measure in store.measures():
+        if measure.level != "study":
+            continue
+        name = f"{measure.split}_{measure.metric}"
+        values = {name: measure.value, f"{name}_low": measure.low, f"{name}_high": measure.high}
+        rows[trial_id] |= {column: value for column, value in values.items() if column in _METRIC_COLUMNS}
+    return pd.DataFrame(list(rows.values()), columns=EXPORTED + INTERNAL)
+
+
+_METRIC_COLUMNS = frozenset(_metric_columns())
+
+
+def _row(search: Search, trial: Trial) -> dict[str, Any]:
+    configuration = trial.configuration
+    same_name = (
+        "state", "architecture", "name_code", "part_body", "fit_epochs", "early_stop_at_epoch", *ACCURACIES,
+        "seconds", "epochs_trained", "seed", "weights", "image_size", "model_name", "value", "reason", "model_path",
+    )  # fmt: skip
+    varied = ("augmentation", "lr", "conv_dropout", "callbacks_patience", "frozen")
+    return (
+        {
+            "search": search.name,
+            "engine": search.engine,
+            "trial": trial.number,
+            "config": json.dumps(dict(configuration), sort_keys=True),
+            "data_hash": search.data_hash,
+            "code_version": trial.code_version or search.code_version,
+            "trial_id": trial.id,
+            "objective": search.objective,
+            "kind": search.kind,
+        }
+        | {name: getattr(trial, name) for name in same_name}
+        | {name: configuration.get(name) for name in varied}
+    )
