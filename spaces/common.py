@@ -4,9 +4,9 @@ The published hand-made settings (learning rate 1e-3, dropout 0.2, patience 4 to
 and deep augmentation) and the published tuned ranges lie inside.
 """
 
+from radiographs.augmentation import LEVELS
 from spaces.declaration import Choice, Parameter, Real, Whole
 
-LEVELS = ("no", "light", "deep", "strong")
 OPTIMIZERS = ("adam", "sgd", "rmsprop")
 
 TRAINING: tuple[Parameter, ...] = (

@@ -1,0 +1,126 @@
+"""All that a search needs of a folder of radiographs, for one task: images, labels, splits and pixels."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from plumbing.errors import DataError
+from radiographs.parts import ALL_PARTS, PARTS, class_names, class_number, parts_of
+from radiographs.pixels import PixelStore
+from radiographs.splits import SPLITS, split_by_patient
+from radiographs.table import LeftOut, scan
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One task's images.
+
+    Attributes:
+        images: columns path, part, patient, study, split, digest and label (the task's class); sorted by part, then path.
+        left_out: what of the task's parts, or of no known part, was listed or found but is not used.
+        data_hash: over every image's path, content, label and split.
+        classes_absent: names of classes that a split lacks; empty but for all_parts.
+    """
+
+    task: str
+    root: Path
+    images: pd.DataFrame
+    left_out: tuple[LeftOut, ...]
+    data_hash: str
+    classes_absent: tuple[str, ...]
+
+    def split(self, name: str) -> pd.DataFrame:
+        """The split's images, in the table's order."""
+        return self.images[self.images["split"] == name].reset_index(drop=True)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images in each split."""
+        return {split: int((self.images["split"] == split).sum()) for split in SPLITS}
+
+
+@dataclass(frozen=True)
+class SizedPixels:
+    """The pixels of images at one size.
+
+    Attributes:
+        pixels: (rows, size, size) uint8, memory-mapped, shared with other data sets.
+    """
+
+    size: int
+    pixels: NDArray[np.uint8]
+    row_of: Mapping[str, int]
+
+    def of(self, digest: str) -> NDArray[np.uint8]:
+        """(size, size) uint8 of the image with that content digest."""
+        return np.asarray(self.pixels[self.row_of[digest]])
+
+
+def load_dataset(data: Path, task: str, store: PixelStore, size: int) -> tuple[Dataset, SizedPixels]:
+    """Scan, split and decode the task's images.
+
+    Args:
+        size: pixels a side.
+    Raises: DataError where the folder, the part or a class in a split is missing.
+    """
+    found = scan(data)
+    split, leaking = split_by_patient(found.images)
+    parts = parts_of(task)
+    images = split[split["part"].isin(parts)].reset_index(drop=True)
+    left_out = tuple(left for left in (*found.left_out, *leaking) if _of_parts(left.path, parts))
+    if images.empty:
+        raise DataError(f"--data {data}: no images of {task}; radiographs.check tells what is there")
+    digests = store.digests(found.root, images["path"].tolist())
+    unreadable = store.decode_missing(found.root, digests, size)
+    images["digest"] = images["path"].map(digests)
+    broken = images["digest"].isin(unreadable)
+    left_out += tuple(LeftOut(path, unreadable[digests[path]]) for path in images.loc[broken, "path"])
+    images = images[~broken].reset_index(drop=True)
+    images["label"] = [class_number(task, part, label) for part, label in zip(images["part"], images["label"], strict=True)]
+    absent = check_classes(task, images, data)
+    dataset = Dataset(task, found.root, images.drop(columns="folder"), left_out, _hash(images), absent)
+    return dataset, sized_pixels(store, images["digest"].tolist(), size)
+
+
+def sized_pixels(store: PixelStore, digests: list[str], size: int) -> SizedPixels:
+    """The stored pixels of images that were decoded before."""
+    rows = store.rows(digests, size).tolist()
+    return SizedPixels(size, store.pixels(size), dict(zip(digests, rows, strict=True)))
+
+
+def check_classes(task: str, images: pd.DataFrame, data: Path) -> tuple[str, ...]:
+    """Names of the classes that a split lacks, for all_parts.
+
+    Raises: DataError where a part lacks a patient of a class in a split, or all_parts has one class or none in a split.
+    """
+    names = class_names(task)
+    absent: set[str] = set()
+    for split in SPLITS:
+        labels = images.loc[images["split"] == split, "label"]
+        missing = sorted(set(range(len(names))) - set(labels))
+        if task != ALL_PARTS and missing:
+            raise DataError(
+                f"--data {data}: {task} has no {names[missing[0]]} patient in {split}; a search needs one of each class in "
+                f"train, valid and test (valid is cut from MURA's train by patient): add patients, or take another part"
+            )
+        if len(names) - len(missing) < 2:
+            raise DataError(f"--data {data}: all_parts has fewer than two classes in {split}; add patients")
+        absent |= {names[each] for each in missing}
+    return tuple(name for name in names if name in absent)
+
+
+def _of_parts(path: str, parts: tuple[str, ...]) -> bool:
+    part = path.split("/")[1]
+    return part in parts or part not in PARTS
+
+
+def _hash(images: pd.DataFrame) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for row in images[["path", "digest", "label", "split"]].itertuples(index=False):
+        digest.update("\x1f".join(map(str, row)).encode() + b"\x1e")
+    return digest.hexdigest()

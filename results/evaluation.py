@@ -1,0 +1,99 @@
+"""A split's probabilities to all metrics, by image and by study, with their intervals.
+
+A study's probability is the mean over its images (Rajpurkar et al. 2017, arXiv:1712.06957, section 3). A case is called
+abnormal above 0.5; of 14 classes the likeliest counts. For the 14-class task accuracy and kappa are over 14 classes,
+AUC is macro over the classes present, and sensitivity, specificity, precision and F1 ask only whether normal or abnormal
+was found: P(abnormal) is the sum over the seven abnormal classes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from results import metrics
+from results.intervals import patient_weights, percentile_interval
+from results.metrics import ALL_PARTS_CLASSES, FIRST_ABNORMAL, Floats, Integers
+from results.records import ImageList, Measure
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Images or studies with their labels, patients (numbered) and probabilities (cases, classes)."""
+
+    labels: Integers
+    patients: Integers
+    probability: Floats
+
+
+def image_cases(images: ImageList, probability: Floats) -> Cases:
+    """The images themselves as cases.
+
+    Raises: ValueError where there is not one row of probabilities an image, or one is NaN.
+    """
+    if len(probability) != len(images.labels):
+        raise ValueError(f"{len(probability)} probabilities for {len(images.labels)} images; give one each")
+    if np.isnan(probability).any():
+        raise ValueError(f"row {int(np.isnan(probability).any(axis=1).argmax())}: probability is NaN")
+    patients = np.unique(np.array(images.patients), return_inverse=True)[1]
+    return Cases(images.labels, patients, probability.astype(np.float64))
+
+
+def study_cases(images: ImageList, probability: Floats) -> Cases:
+    """One case a study: the mean probability of its images.
+
+    Raises: ValueError as `image_cases`.
+    """
+    by_image = image_cases(images, probability)
+    _, first, study = np.unique(np.array(images.studies), return_index=True, return_inverse=True)
+    sums = np.zeros((len(first), by_image.probability.shape[1]))
+    np.add.at(sums, study, by_image.probability)
+    return Cases(by_image.labels[first], by_image.patients[first], sums / np.bincount(study)[:, None])
+
+
+def all_metrics(cases: Cases, weight: Floats) -> dict[str, Floats]:
+    """Every metric for every draw: name -> (draws,).
+
+    Args:
+        weight: (draws, cases).
+    """
+    labels, probability = cases.labels, cases.probability
+    if probability.shape[1] == 1:
+        p_abnormal, abnormal = probability[:, 0], labels
+        counts = metrics.confusion(labels, (p_abnormal > 0.5).astype(np.int64), 2, weight)
+        called, area = counts, metrics.auc(labels == 1, p_abnormal, weight)
+    else:
+        p_abnormal, abnormal = probability[:, FIRST_ABNORMAL:].sum(axis=1), (labels >= FIRST_ABNORMAL).astype(np.int64)
+        counts = metrics.confusion(labels, probability.argmax(axis=1), ALL_PARTS_CLASSES, weight)
+        called = metrics.confusion(abnormal, (p_abnormal > 0.5).astype(np.int64), 2, weight)
+        area = metrics.macro_auc(labels, probability, weight)
+    return {
+        "auc": area,
+        "accuracy": metrics.accuracy(counts),
+        "kappa": metrics.kappa(counts),
+        "sensitivity": metrics.sensitivity(called),
+        "specificity": metrics.specificity(called),
+        "precision": metrics.precision(called),
+        "f1": metrics.f1(called),
+        "brier": metrics.brier(labels, probability, weight),
+    }
+
+
+def plain_metrics(cases: Cases) -> dict[str, float]:
+    """Every metric of the cases as they are; NaN where it is not defined."""
+    return {name: float(values[0]) for name, values in all_metrics(cases, metrics.ones(len(cases.labels))).items()}
+
+
+def measures(split: str, images: ImageList, probability: Floats) -> tuple[Measure, ...]:
+    """Every metric of a split by image and by study, each with its 95 % patient bootstrap interval.
+
+    Args:
+        probability: (images, classes), classes 1 or 14.
+    Raises: ValueError as `image_cases`.
+    """
+    found = []
+    for level, cases in (("image", image_cases(images, probability)), ("study", study_cases(images, probability))):
+        draws = all_metrics(cases, patient_weights(cases.patients, cases.labels))
+        for name, value in plain_metrics(cases).items():
+            interval = percentile_interval(draws[name]) or (None, None)
+            found.append(Measure(split, level, name, None if np.isnan(value) else value, *interval))
+    return tuple(found)
