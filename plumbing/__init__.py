@@ -2,3 +2,5 @@
 
 It is the one folder below all others and imports nothing of ours.
 """
+
+VERSION = "0.1.0"

@@ -4,6 +4,7 @@ A killed process leaves at most temporary files, whose names carry its machine a
 later run can tell its own machine's dead writers from live ones and clean up after them.
 """
 
+import fcntl
 import os
 import re
 import socket
@@ -36,6 +37,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, made where it is absent; the system frees it when its holder dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,20 +5,18 @@ A row is found by the image's content digest, so moved, copied and duplicate fil
 what the digests name is whole after a kill; a lock lets one process append while others wait and then find it done.
 """
 
-import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plumbing.errors import DataError
-from plumbing.files import write_text_atomically
+from plumbing.files import locked, write_text_atomically
 from plumbing.progress import progress_bar
 from radiographs.decoding import Unreadable, decode
 
@@ -73,7 +71,7 @@ class PixelStore:
         folder.mkdir(parents=True, exist_ok=True)
         path_of = {digest: path for path, digest in digests.items()}
         unreadable: dict[str, str] = {}
-        with _locked(folder / "lock"):
+        with locked(folder / "lock"):
             known = set(_known_digests(folder, size))
             missing = [digest for digest in path_of if digest not in known]
             with progress_bar(f"decoding to {size} px", len(missing)) as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -99,14 +97,6 @@ class PixelStore:
         if rows == 0:
             return np.zeros((0, size, size), np.uint8)
         return np.memmap(folder / "pixels.u8", np.uint8, "r", shape=(rows, size, size))
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the file's lock; the system frees it when its holder dies."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _known_digests(folder: Path, size: int) -> list[str]:

@@ -15,7 +15,7 @@ TRAINING: tuple[Parameter, ...] = (
     Whole("callbacks_patience", 3, 20),
     Choice("augmentation", LEVELS, ordered=True),
     Choice("optimizer", OPTIMIZERS),
-    Real("weight_decay", 1e-6, 1e-2, log=True),
+    Choice("weight_decay", (0.0, 1e-5, 1e-4, 1e-3, 1e-2), ordered=True),
     Real("label_smoothing", 0.0, 0.2),
     Choice("class_weights", ("none", "balanced")),
     Choice("batch_size", (16, 32, 64), ordered=True),
