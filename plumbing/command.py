@@ -19,6 +19,13 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C, with the line that tells how to go on."""
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells defaults, but not `(default: None)` and the like."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False, True) else super()._get_help_string(action)
+
+
 class CommandParser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, without the usage text."""
 
@@ -26,7 +33,7 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(
             prog=f"python -m {command}",
             description=description,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_HelpFormatter,
             allow_abbrev=False,
         )
 

@@ -1,7 +1,7 @@
 """All that a search needs of a folder of radiographs, for one task: images, labels, splits and pixels."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,21 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """One task's images as files, before any is read.
+
+    Attributes:
+        images: columns path, folder, part, patient, study, split and label (the task's class); sorted by part, then path.
+    """
+
+    task: str
+    data: Path
+    root: Path
+    images: pd.DataFrame
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True)
 class SizedPixels:
     """The pixels of images at one size.
 
@@ -61,34 +76,43 @@ class SizedPixels:
         return np.asarray(self.pixels[self.row_of[digest]])
 
 
-def load_dataset(data: Path, task: str, store: PixelStore, size: int) -> tuple[Dataset, SizedPixels]:
-    """Scan, split and decode the task's images.
+def list_images(data: Path, task: str) -> Listed:
+    """Scan and split; reads no image and writes nothing.
 
-    Args:
-        size: pixels a side.
     Raises: DataError where the folder, the part or a class in a split is missing.
     """
     found = scan(data)
     split, leaking = split_by_patient(found.images)
     parts = parts_of(task)
     images = split[split["part"].isin(parts)].reset_index(drop=True)
-    left_out = tuple(left for left in (*found.left_out, *leaking) if _of_parts(left.path, parts))
     if images.empty:
         raise DataError(f"--data {data}: no images of {task}; radiographs.check tells what is there")
-    digests = store.digests(found.root, images["path"].tolist())
-    unreadable = store.decode_missing(found.root, digests, size)
-    images["digest"] = images["path"].map(digests)
-    broken = images["digest"].isin(unreadable)
-    left_out += tuple(LeftOut(path, unreadable[digests[path]]) for path in images.loc[broken, "path"])
-    images = images[~broken].reset_index(drop=True)
     images["label"] = [class_number(task, part, label) for part, label in zip(images["part"], images["label"], strict=True)]
-    absent = check_classes(task, images, data)
-    dataset = Dataset(task, found.root, images.drop(columns="folder"), left_out, _hash(images), absent)
-    return dataset, sized_pixels(store, images["digest"].tolist(), size)
+    check_classes(task, images, data)
+    left_out = tuple(left for left in (*found.left_out, *leaking) if _of_parts(left.path, parts))
+    return Listed(task, data, found.root, images, left_out)
 
 
-def sized_pixels(store: PixelStore, digests: list[str], size: int) -> SizedPixels:
-    """The stored pixels of images that were decoded before."""
+def decode_images(listed: Listed, store: PixelStore, sizes: Collection[int]) -> Dataset:
+    """Decode the images at every size that they are not stored at yet; those that cannot be read are left out.
+
+    Raises: DataError where what can be read lacks a class in a split.
+    """
+    digests = store.digests(listed.root, listed.images["path"].tolist())
+    unreadable: dict[str, str] = {}
+    for size in sorted(sizes):
+        unreadable |= store.decode_missing(listed.root, digests, size)
+    images = listed.images.assign(digest=listed.images["path"].map(digests)).drop(columns="folder")
+    broken = images["digest"].isin(unreadable)
+    left_out = tuple(LeftOut(path, unreadable[digests[path]]) for path in images.loc[broken, "path"])
+    images = images[~broken].reset_index(drop=True)
+    absent = check_classes(listed.task, images, listed.data)
+    return Dataset(listed.task, listed.root, images, (*listed.left_out, *left_out), _hash(images), absent)
+
+
+def sized_pixels(dataset: Dataset, store: PixelStore, size: int) -> SizedPixels:
+    """The pixels of the data set's images at a size that `decode_images` was given."""
+    digests = dataset.images["digest"].tolist()
     rows = store.rows(digests, size).tolist()
     return SizedPixels(size, store.pixels(size), dict(zip(digests, rows, strict=True)))
 

@@ -8,9 +8,6 @@ from radiographs.dataset import Dataset
 from results.evaluation import image_cases, plain_metrics, study_cases
 from results.records import ImageList
 
-OBJECTIVES = ("val_auc", "val_accuracy", "val_kappa")
-
-
 def image_list(dataset: Dataset, split: str) -> ImageList:
     """The split's images as the store keeps them, in the order of probabilities."""
     images = dataset.split(split)

@@ -1,0 +1,36 @@
+"""Who proposes: one file an engine. Propose and tell, nothing else; resume is theirs too, since proposals are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from results.records import Trial
+from spaces.declaration import Configuration, Value
+
+# The names of `--engine`; adding one is a file here and an entry.
+ENGINES = ("optuna",)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration under its trial's number, kept by the engine before any training."""
+
+    number: int
+    configuration: dict[str, Value]
+
+
+class Engine(Protocol):
+    """Proposes configurations; its own storage is complete after each call."""
+
+    def catch_up(self, trials: Sequence[Trial]) -> None:
+        """Tell the engine of trials that our store knows as ended and a kill kept from it."""
+
+    def propose(self, enqueued: Sequence[Configuration]) -> Proposal | None:
+        """The proposal that a kill left unfinished, else the next one; None where every configuration was tried.
+
+        Args:
+            enqueued: configurations that go first; trial n < len(enqueued) is enqueued[n].
+        """
+
+    def tell(self, trial: Trial, objective_by_epoch: Sequence[float]) -> None:
+        """Tell the engine how a trial ended."""

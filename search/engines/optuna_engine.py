@@ -1,0 +1,211 @@
+"""Optuna proposes, and keeps a true study in the same database, for `optuna.load_study` and `optuna-dashboard`.
+
+Exact resume. A proposal is made on a copy of the study in memory, by a sampler made for this one trial and seeded from
+(search seed, trial number), and then stored whole in one transaction, as a running trial with all its parameters. So a kill
+leaves no half-proposed trial, a sampler carries no state from trial to trial, and a resumed search proposes what an
+undisturbed one would. Whether a trial ended is our store's to say: it is told to Optuna afterwards, and by `catch_up` where
+a kill came between.
+
+`CmaEsSampler` is not offered: it unpickles its state from the store.
+"""
+
+import importlib.util
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import InMemoryStorage, RDBStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
+
+from plumbing.errors import StoreError, UsageError
+from plumbing.seeds import generator_of, seed_of
+from results.connection import hide_password
+from results.records import FAILED, RUNNING, Trial
+from search.engines import Proposal
+from spaces.declaration import (
+    Choice,
+    Configuration,
+    Parameter,
+    Real,
+    Space,
+    Value,
+    configurations,
+    propose,
+)
+
+SAMPLERS = ("tpe", "random", "qmc", "nsga2", "gp")
+# Redraws of a repeated configuration: by the sampler under other seeds, then at random, then by enumeration.
+SAMPLER_DRAWS, RANDOM_DRAWS = 10, 100
+
+
+class QMCByNumber(optuna.samplers.QMCSampler):
+    """Quasi-Monte Carlo whose point is indexed by the trial's number; Optuna's own counts calls in the storage."""
+
+    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
+        self._number = trial.number
+        return super().sample_relative(study, trial, search_space)
+
+    def _find_sample_id(self, study: Any, search_space: Any = None) -> int:
+        return self._number
+
+
+def make_sampler(name: str, search_seed: int, number: int, attempt: int = 0) -> optuna.samplers.BaseSampler:
+    """A sampler for one trial; `attempt` counts redraws of a repeated configuration."""
+    seed = seed_of("sampler", search_seed, number, attempt)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if name == "tpe":
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+        if name == "qmc":
+            # One seed for the search: the points of one sequence are told apart by their index.
+            return QMCByNumber(seed=seed_of("sampler", search_seed), scramble=True)
+        if name == "nsga2":
+            return optuna.samplers.NSGAIISampler(seed=seed)
+        if name == "gp":
+            return optuna.samplers.GPSampler(seed=seed)
+        return optuna.samplers.RandomSampler(seed=seed)
+
+
+def check_sampler(name: str) -> None:
+    """Raises: UsageError where the sampler is not offered, or needs a package that is absent."""
+    if name not in SAMPLERS:
+        raise UsageError(f"--sampler {name} is not one of optuna's here; give one of {', '.join(SAMPLERS)}")
+    if name == "gp" and importlib.util.find_spec("torch") is None:
+        raise UsageError("--sampler gp needs torch, which is not installed; pip install torch, or give --sampler tpe")
+
+
+def distribution_of(parameter: Parameter) -> BaseDistribution:
+    """The parameter as Optuna's distribution."""
+    if isinstance(parameter, Real):
+        return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+    if isinstance(parameter, Choice):
+        return CategoricalDistribution(parameter.choices)
+    return IntDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+
+
+def suggester(trial: optuna.Trial) -> Callable[[str, Parameter], Value]:
+    """What `spaces.declaration.propose` asks, answered by an Optuna trial."""
+
+    def ask(name: str, parameter: Parameter) -> Value:
+        if isinstance(parameter, Real):
+            return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
+        if isinstance(parameter, Choice):
+            return trial.suggest_categorical(name, parameter.choices)  # type: ignore[no-any-return]
+        return trial.suggest_int(name, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
+
+    return ask
+
+
+class OptunaEngine:
+    """Proposals of one search by one of Optuna's samplers."""
+
+    def __init__(self, url: str, name: str, space: Space, sampler: str, search_seed: int, fresh: bool) -> None:
+        """Open the search's study, or make it.
+
+        Args:
+            fresh: the search is new, so a study of its name would be somebody else's.
+        Raises: StoreError where the study is somebody else's or the database is of another Optuna.
+        """
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        check_sampler(sampler)
+        self.space, self.sampler, self.search_seed = space, sampler, search_seed
+        try:
+            self.storage = RDBStorage(url)
+            self.study = optuna.create_study(
+                storage=self.storage, study_name=name, direction="maximize", load_if_exists=True
+            )
+        except (RuntimeError, SQLAlchemyError) as error:
+            raise StoreError(f"--store {hide_password(url)}: Optuna cannot open it: {error}; give another store") from None
+        if fresh and self.study.get_trials(deepcopy=False):
+            raise StoreError(f"an Optuna study named {name}, not ours, is in the store already; give another --name")
+
+    def close(self) -> None:
+        """Give the database's connections back."""
+        self.storage.engine.dispose()
+
+    def catch_up(self, trials: Sequence[Trial]) -> None:
+        """Tell the study of trials that our store knows as ended and a kill kept from it."""
+        running = {trial.number for trial in self._trials() if trial.state == TrialState.RUNNING}
+        for trial in trials:
+            if trial.number in running and trial.state != RUNNING:
+                self.tell(trial, ())
+
+    def propose(self, enqueued: Sequence[Configuration]) -> Proposal | None:
+        """The proposal that a kill left unfinished, else the next one; None where every configuration was tried."""
+        trials = self._trials()
+        for trial in trials:
+            if trial.state == TrialState.RUNNING:
+                return Proposal(trial.number, self._configuration(trial))
+        number = len(trials)
+        draft = self._draft_of(enqueued[number]) if number < len(enqueued) else self._draw(trials)
+        if draft is None:
+            return None
+        stored = create_trial(
+            state=TrialState.RUNNING,
+            params=draft.params,
+            distributions=draft.distributions,
+            system_attrs=draft.system_attrs,
+        )
+        self.study.add_trial(stored)
+        return Proposal(number, self._configuration(draft))
+
+    def tell(self, trial: Trial, objective_by_epoch: Sequence[float]) -> None:
+        """Tell the study how a trial ended; its epochs become intermediate values, for Optuna's plots."""
+        own = self._trials()[trial.number]
+        reporter = optuna.Trial(self.study, own._trial_id)
+        for epoch, value in enumerate(objective_by_epoch):
+            reporter.report(value, epoch)
+        if trial.state == FAILED:
+            self.study.tell(trial.number, state=TrialState.FAIL)
+        else:
+            self.study.tell(trial.number, trial.value)
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False)
+
+    def _configuration(self, trial: FrozenTrial) -> dict[str, Value]:
+        """The configuration behind an Optuna trial's parameters."""
+        return propose(self.space, lambda name, parameter: trial.params[name])
+
+    def _draft_of(self, configuration: Configuration) -> FrozenTrial:
+        """A given configuration as Optuna's parameters."""
+        params: dict[str, Value] = {}
+        distributions: dict[str, BaseDistribution] = {}
+
+        def ask(name: str, parameter: Parameter) -> Value:
+            params[name], distributions[name] = configuration[parameter.name], distribution_of(parameter)
+            return params[name]
+
+        propose(self.space, ask)
+        return create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
+
+    def _draw(self, trials: list[FrozenTrial]) -> FrozenTrial | None:
+        """A configuration that was not tried before, None where none is left."""
+        tried = {_key(self._configuration(trial)) for trial in trials}
+        number = len(trials)
+        for attempt in range(SAMPLER_DRAWS + RANDOM_DRAWS):
+            name = self.sampler if attempt < SAMPLER_DRAWS else "random"
+            draft = self._ask(trials, make_sampler(name, self.search_seed, number, attempt))
+            if _key(self._configuration(draft)) not in tried:
+                return draft
+        every = configurations(self.space)
+        if every is None:
+            raise AssertionError("a space with a real parameter gave the same configuration over a hundred times")
+        left = [each for each in every if _key(each) not in tried]
+        if not left:
+            return None
+        return self._draft_of(left[generator_of("left", self.search_seed, number).integers(len(left))])
+
+    def _ask(self, trials: list[FrozenTrial], sampler: optuna.samplers.BaseSampler) -> FrozenTrial:
+        memory = optuna.create_study(storage=InMemoryStorage(), direction="maximize", sampler=sampler)
+        memory.add_trials(trials)
+        propose(self.space, suggester(memory.ask()))
+        return memory.get_trials(deepcopy=False)[-1]
+
+
+def _key(configuration: Configuration) -> str:
+    return json.dumps(dict(configuration), sort_keys=True)

@@ -1,0 +1,120 @@
+"""What `search.run` was asked for."""
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plumbing.command import CommandParser, at_least
+from plumbing.errors import UsageError
+from radiographs.parts import TASKS
+from results.connection import DEFAULT_URL
+from search.engines import ENGINES
+from spaces import ARCHITECTURES
+
+SYNTHETIC = "synthetic"
+DEFAULT_DATA = "data/MURA-v1.1"
+OBJECTIVES = ("val_auc", "val_accuracy", "val_kappa")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command's options, checked one by one."""
+
+    part: str
+    trials: int
+    data: str
+    architectures: tuple[str, ...]
+    engine: str
+    sampler: str
+    objective: str
+    epochs: int
+    image_size: int | None
+    weights: str
+    store: str
+    runs: Path
+    name: str
+    space: Path | None
+    enqueue: str | None
+    seed: int
+    views: int
+    keep_models: int
+    feature_cache: bool
+    explain: bool
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """The options.
+
+    Raises: UsageError naming the option and the mend.
+    """
+    given = _parser().parse_args(arguments)
+    name = given.name or f"{given.part}-{given.engine}"
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"--name {name!r}: give letters, digits, dot, dash and underscore, at most 100")
+    if given.workers != 1 or given.ray is not None:
+        raise UsageError("--workers above 1 and --ray are not built yet; leave them out")
+    if given.pruner != "none":
+        raise UsageError("--pruner is not built yet; leave it out")
+    return Options(
+        part=given.part,
+        trials=given.trials,
+        data=given.data or os.environ.get("MURA_DIR") or DEFAULT_DATA,
+        architectures=tuple(dict.fromkeys(given.architecture or [each.name for each in ARCHITECTURES])),
+        engine=given.engine,
+        sampler=given.sampler,
+        objective=given.objective,
+        epochs=given.epochs,
+        image_size=given.image_size,
+        weights=given.weights,
+        store=given.store,
+        runs=given.runs,
+        name=name,
+        space=given.space,
+        enqueue=given.enqueue,
+        seed=given.seed,
+        views=given.views,
+        keep_models=given.keep_models,
+        feature_cache=given.feature_cache,
+        explain=given.explain,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandParser(
+        "search.run",
+        "Search for the best classifier of a body part, or of all parts as 14 classes. "
+        "The same command again continues the search.",
+    )
+    add = parser.add_argument
+    add("--part", required=True, choices=TASKS, help="body part, or all_parts for the 14-class task")
+    add("--trials", required=True, type=at_least(1), metavar="N", help="trials in all, those of earlier runs included")
+    add("--data", metavar="DIR", help=f"MURA layout: the folder or its parent; default $MURA_DIR, else {DEFAULT_DATA}; "
+        f"the word {SYNTHETIC} draws a data set under --runs")  # fmt: skip
+    add("--architecture", action="append", choices=[each.name for each in ARCHITECTURES],
+        help="repeatable; default: all, the sampler choosing")  # fmt: skip
+    add("--engine", choices=ENGINES, default=ENGINES[0], help="who proposes configurations")
+    add("--sampler", default="tpe", help="tpe, random, qmc, nsga2, or gp (needs torch)")
+    add("--pruner", default="none", choices=("none",), help="stops unpromising trials early")
+    add("--objective", choices=OBJECTIVES, default=OBJECTIVES[0], help="what is maximised on the valid split")
+    add("--epochs", type=at_least(1), default=20, metavar="N", help="most epochs a trial may train")
+    add("--image-size", type=at_least(1), metavar="N", help="pixels a side; default: the architecture's native size")
+    add("--weights", default="imagenet", metavar="imagenet|random|DIR",
+        help="of the backbones; DIR holds <architecture>.weights.h5 files")  # fmt: skip
+    add("--store", default=DEFAULT_URL, metavar="URL", help="the results store")
+    add("--runs", type=Path, default=Path("runs"), metavar="DIR", help="models and caches")
+    add("--name", help="of the search; default <part>-<engine>")
+    add("--space", type=Path, metavar="FILE", help="TOML file that narrows the space")
+    add("--enqueue", metavar="PRESET", help="try a preset's configurations first: published, published_tuned")
+    add("--seed", type=int, default=0, help="of proposals, batch order, dropout and heads")
+    add("--workers", type=at_least(1), default=1, metavar="N", help="processes; only 1 for now")
+    add("--ray", metavar="ADDRESS", help="not built yet")
+    add("--views", type=at_least(1), default=4, metavar="N", help="augmented views of an image; epoch e uses e mod N")
+    add("--keep-models", type=at_least(0), default=4, metavar="K", help="keep the models of the best K trials")
+    add("--no-feature-cache", dest="feature_cache", action="store_false",
+        help="compute frozen features anew each time; the results are the same")  # fmt: skip
+    add("--explain", action="store_true", help="print the plan and exit")
+    return parser

@@ -1,0 +1,133 @@
+"""What a search means for the data and the machine at hand, before anything is trained or stored."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from radiographs.dataset import Listed, list_images
+from radiographs.splits import SPLITS
+from radiographs.synthetic import draw_dataset
+from search.options import SYNTHETIC, Options
+from search.training.trial import view_of_epoch
+from spaces import architecture_named
+from spaces.architecture import Architecture
+from spaces.declaration import Choice, Space, Value, check_configuration
+from spaces.narrowing import make_space, read_narrowing
+from spaces.presets import preset
+from spaces.weights import identity_of, weights_of
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The search as it will run.
+
+    Attributes:
+        image_size, weights: of each architecture.
+        enqueued: configurations that go first.
+    """
+
+    options: Options
+    listed: Listed
+    architectures: tuple[Architecture, ...]
+    space: Space
+    image_size: Mapping[str, int]
+    weights: Mapping[str, str]
+    enqueued: Sequence[Mapping[str, Value]]
+
+    def settings(self, data_hash: str) -> dict[str, Any]:
+        """All that must stay the same for the search to be resumed, as plain JSON."""
+        options = self.options
+        settings = {
+            "task": options.part,
+            "data": data_hash,
+            "engine": options.engine,
+            "sampler": options.sampler,
+            "objective": options.objective,
+            "seed": options.seed,
+            "epochs": options.epochs,
+            "views": options.views,
+            "image size": dict(self.image_size),
+            "weights": {name: identity_of(weights) for name, weights in self.weights.items()},
+            "space": self.space.to_json(),
+            "enqueued configurations": [dict(each) for each in self.enqueued],
+        }
+        return json.loads(json.dumps(settings))  # type: ignore[no-any-return]
+
+
+def make_plan(options: Options) -> Plan:
+    """Check everything that can be checked without reading an image, writing a file or building a network.
+
+    Raises: UserError naming what is wrong and the mend.
+    """
+    architectures = tuple(architecture_named(name) for name in options.architectures)
+    image_size = {each.name: options.image_size or each.native_size for each in architectures}
+    for each in architectures:
+        each.check_size(image_size[each.name])
+    weights = {each.name: weights_of(each, options.weights) for each in architectures}
+    narrowing = read_narrowing(options.space) if options.space else {}
+    make_space(architectures, narrowing, cheap_cuts=False)  # errors of the file before slower work
+    listed = list_images(data_folder(options), options.part)
+    space = make_space(architectures, narrowing, cheap_cuts=not _has_gpu())
+    enqueued = preset(options.enqueue, space) if options.enqueue else []
+    for configuration in enqueued:
+        check_configuration(space, configuration)
+    return Plan(options, listed, architectures, space, image_size, weights, enqueued)
+
+
+def data_folder(options: Options) -> Path:
+    """The folder of radiographs; the synthetic set is drawn where it was asked for and is not there."""
+    if options.data == SYNTHETIC:
+        return draw_dataset(options.runs / SYNTHETIC)
+    return Path(options.data)
+
+
+def _has_gpu() -> bool:
+    from spaces.tensorflow_runtime import has_gpu
+
+    return has_gpu()
+
+
+def explain(plan: Plan) -> str:
+    """The plan for a person."""
+    options = plan.options
+    images = plan.listed.images
+    counts = {split: int((images["split"] == split).sum()) for split in SPLITS}
+    lines = [
+        f"search {options.name}: {options.trials} trials of up to {options.epochs} epochs, {options.objective} maximised "
+        f"by {options.engine} {options.sampler}, seed {options.seed}",
+        f"data {plan.listed.root}: {options.part}, "
+        + ", ".join(f"{count} {split}" for split, count in counts.items())
+        + f"; {len(plan.listed.left_out)} left out so far",
+        f"store {options.store}, models and caches in {options.runs}/",
+    ]
+    for architecture in plan.architectures:
+        lines += _explain_architecture(plan, architecture, counts)
+    return "\n".join(lines)
+
+
+def _explain_architecture(plan: Plan, architecture: Architecture, counts: Mapping[str, int]) -> list[str]:
+    size = plan.image_size[architecture.name]
+    lines = ["", f"{architecture.name} at {size} px, weights {plan.weights[architecture.name]}"]
+    for parameter in plan.space.parameters[architecture.name]:
+        condition = f" (where {parameter.when.parameter} >= {parameter.when.least})" if parameter.when else ""
+        lines.append(f"  {parameter.name}: {parameter.told()}{condition}")
+    frozen = plan.space.parameter(architecture.name, "frozen")
+    levels = plan.space.parameter(architecture.name, "augmentation")
+    assert isinstance(frozen, Choice)
+    assert isinstance(levels, Choice)
+    views = {
+        (level, view_of_epoch(str(level), epoch, plan.options.views))
+        for level in (*levels.choices, "no")
+        for epoch in range(plan.options.epochs)
+    }
+    passes = len(views) * counts["train"] + counts["valid"] + counts["test"]
+    for cut in (architecture.cut(str(name)) for name in frozen.choices):
+        if cut.after is not None:
+            naive = plan.options.trials * plan.options.epochs * (counts["train"] + counts["valid"])
+            lines.append(
+                f"  frozen {cut.name}: at most {passes:,} images pass through the frozen layers, once"
+                f" (each trial and epoch anew: {naive:,})"
+            )
+    return lines

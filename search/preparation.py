@@ -1,0 +1,117 @@
+"""From a plan to a running search: pixels decoded, the store open, the search created or found unchanged."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from features.cache import FeatureCache
+from plumbing import VERSION
+from plumbing.errors import StoreError
+from plumbing.files import remove_stale_temporaries
+from radiographs.dataset import Dataset, decode_images, sized_pixels
+from radiographs.pixels import PixelStore
+from radiographs.splits import SPLITS
+from results.connection import hide_password
+from results.records import NewSearch, Search
+from results.store import Store
+from search.engines.optuna_engine import OptunaEngine
+from search.loop import SearchRun
+from search.models import ModelKeeper
+from search.plan import Plan
+from search.training.inputs import Backbones
+from search.training.scoring import image_list
+from search.training.trial import Setting
+
+
+@contextmanager
+def prepare(plan: Plan, command: str) -> Iterator[SearchRun]:
+    """Everything that the loop needs; databases are closed at the end.
+
+    Raises: UserError where the store cannot be used, or the search was started with other settings.
+    """
+    options = plan.options
+    pixel_store = PixelStore(options.runs / "pixels")
+    dataset = decode_images(plan.listed, pixel_store, set(plan.image_size.values()))
+    store = Store.open(options.store, create=True)
+    try:
+        search, fresh = open_search(store, plan, dataset, command)
+        remove_stale_temporaries(options.runs)
+        for split in SPLITS:
+            store.save_image_list(dataset.data_hash, dataset.task, split, image_list(dataset, split))
+        engine = OptunaEngine(options.store, search.name, plan.space, options.sampler, options.seed, fresh)
+        try:
+            yield SearchRun(
+                store=store,
+                search=search,
+                engine=engine,
+                setting=_setting(plan, dataset, pixel_store),
+                keeper=ModelKeeper(store, search, options.runs, options.keep_models),
+                weights=plan.weights,
+                trials=options.trials,
+                enqueued=plan.enqueued,
+            )
+        finally:
+            engine.close()
+    finally:
+        store.close()
+
+
+def open_search(store: Store, plan: Plan, dataset: Dataset, command: str) -> tuple[Search, bool]:
+    """The stored search of that name, or a new one, and whether it is new.
+
+    Raises: StoreError naming what changed where it was started with other settings; the store is not touched then.
+    """
+    options = plan.options
+    settings = plan.settings(dataset.data_hash)
+    known = store.search(options.name)
+    if known is not None:
+        _check_unchanged(known, settings)
+        return known, not store.trials(known.id)
+    new = NewSearch(
+        name=options.name,
+        kind="search",
+        engine=options.engine,
+        code_version=VERSION,
+        task=options.part,
+        objective=options.objective,
+        seed=options.seed,
+        data_hash=dataset.data_hash,
+        settings=settings,
+        details={
+            "command": command.replace(options.store, hide_password(options.store)),
+            "data": str(dataset.root),
+            "counts": dataset.counts,
+            "left_out": [{"path": left.path, "reason": left.reason} for left in dataset.left_out],
+            "classes_absent": list(dataset.classes_absent),
+        },
+    )
+    return store.create_search(new), True
+
+
+def _check_unchanged(known: Search, settings: Mapping[str, Any]) -> None:
+    if known.kind != "search":
+        raise StoreError(f"{known.name} is an import in this store; give another --name")
+    changed = [name for name in settings if known.settings.get(name) != settings[name]]
+    if changed:
+        told = "; ".join(f"{name} {_short(known.settings.get(name))}, now {_short(settings[name])}" for name in changed)
+        raise StoreError(f"search {known.name} was started with other {', '.join(changed)} ({told}); give the same, or another --name")
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _setting(plan: Plan, dataset: Dataset, pixel_store: PixelStore) -> Setting:
+    options = plan.options
+    return Setting(
+        dataset=dataset,
+        pixels={size: sized_pixels(dataset, pixel_store, size) for size in set(plan.image_size.values())},
+        image_size=plan.image_size,
+        backbones=Backbones(plan.weights),
+        cache=FeatureCache(options.runs / "features" if options.feature_cache else None),
+        objective=options.objective,
+        epochs=options.epochs,
+        views=options.views,
+        search_seed=options.seed,
+    )
