@@ -7,12 +7,14 @@ later run can tell its own machine's dead writers from live ones and clean up af
 import fcntl
 import os
 import re
+import shutil
 import socket
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_TEMPORARY = re.compile(r"^\.tmp-(?P<host>.+)-(?P<process>\d+)-")
+_TEMPORARY = re.compile(r"\.tmp-(?P<host>[A-Za-z0-9_]+)-(?P<process>\d+)-")
 
 
 def _host() -> str:
@@ -28,7 +30,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises: OSError where the folder cannot be made or written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".tmp-{_host()}-{os.getpid()}-{path.name}"
+    temporary = _temporary_beside(path)
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -37,6 +39,40 @@ def atomic_path(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder`, renamed to it when the block ends well, else removed.
+
+    If another process has made `folder` meanwhile, that one stays and ours goes: for callers whose folders are alike
+    whoever makes them. Files inside are not flushed one by one: a kill leaves nothing half-made, a power cut may.
+
+    Raises: OSError where the folder cannot be made or written.
+    """
+    missing = [parent for parent in folder.parents if not parent.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_beside(folder)
+    try:
+        temporary.mkdir()
+        yield temporary
+        try:
+            temporary.rename(folder)
+            sync_folder(folder.parent)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        for parent in missing:
+            with suppress(OSError):  # another process has put something there
+                parent.rmdir()
+        raise
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary_beside(path: Path) -> Path:
+    return path.parent / f".tmp-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}-{path.name}"
 
 
 @contextmanager
@@ -64,14 +100,19 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 def remove_stale_temporaries(folder: Path) -> int:
-    """Remove temporary files below the folder whose writers, processes of this machine, are dead; their number."""
-    removed = 0
-    for path in folder.rglob(".tmp-*"):
-        match = _TEMPORARY.match(path.name)
-        if match and match["host"] == _host() and not _alive(int(match["process"])):
+    """Remove what dead processes of this machine left unfinished below the folder; how many files and folders."""
+    stale = [path for path in folder.rglob(".tmp-*") if _is_stale(path.name)]
+    for path in stale:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink(missing_ok=True)
-            removed += 1
-    return removed
+    return len(stale)
+
+
+def _is_stale(name: str) -> bool:
+    match = _TEMPORARY.match(name)
+    return match is not None and match["host"] == _host() and not _alive(int(match["process"]))
 
 
 def _alive(process: int) -> bool:

@@ -21,10 +21,10 @@ import cv2
 
 from plumbing.command import CommandParser, at_least, run_command
 from plumbing.errors import UsageError
+from plumbing.files import atomic_folder, remove_stale_temporaries
 from plumbing.seeds import generator_of
-from radiographs.synthetic_abnormalities import Abnormality, draw_abnormality
+from radiographs.synthetic_abnormalities import Abnormality, draw_abnormalities
 from radiographs.synthetic_bones import Radiograph, draw_radiograph
-from radiographs.synthetic_folder import atomic_folder, remove_stale_folders
 from radiographs.synthetic_skeletons import PARTS, skeleton_of
 
 COMMAND = "radiographs.synthetic"
@@ -64,7 +64,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A study on disk: its images' paths, and a line of abnormalities.csv for each image that shows one."""
+    """A study on disk: its images' paths, and the lines of abnormalities.csv, one for each that an image shows."""
 
     study: Study
     images: tuple[str, ...]
@@ -85,13 +85,14 @@ def draw_dataset(folder: Path, patients: int = DEFAULT_PATIENTS, seed: int = 0,
         OSError: the folder cannot be written.
     """
     if patients < LEAST_PATIENTS:
-        raise UsageError(f"{patients} patients are too few for both classes in each part; give {LEAST_PATIENTS} or more")
+        raise UsageError(f"{patients} patients are too few for seven parts and two classes; "
+                         f"give {LEAST_PATIENTS} or more")  # fmt: skip
     recipe = {"seed": seed, "patients": patients, "version": VERSION}
     root = folder / ROOT
     if holds_dataset(folder, recipe):
         return root
     if folder.exists():
-        remove_stale_folders(folder)  # of runs that were killed
+        remove_stale_temporaries(folder)  # of runs that were killed
     with atomic_folder(root) as unfinished:
         drawn = _draw_patients(unfinished, patients, seed, progress, threads)
         _write_lists(unfinished, drawn)
@@ -148,27 +149,27 @@ def _split_of(order: int) -> tuple[str, int]:
     return splits[-1], splits.count(splits[-1]) - 1
 
 
-def draw_study(study: Study, seed: int) -> tuple[list[Radiograph], Abnormality | None]:
-    """The images of a study, one to three, and what is hidden in them; the first shows it, the others mostly."""
+def draw_study(study: Study, seed: int) -> list[Radiograph]:
+    """The images of a study, one to three; of an abnormal one the first shows what is hidden, the others mostly."""
     names = ("synthetic", seed, study.part, study.patient)
     draw = generator_of(*names, study.number, "study")
     count = int(draw.choice(list(IMAGES_OF_A_STUDY), p=list(IMAGES_OF_A_STUDY.values())))
     hidden = [False, *(draw.random(count - 1) < HIDDEN_VIEW)]
     left_side = bool(draw.integers(2))
 
-    def view(image: int, abnormality: Abnormality | None) -> Radiograph:
+    def view(image: int, abnormalities: tuple[Abnormality, ...]) -> Radiograph:
         anatomy, film = generator_of(*names, "anatomy"), generator_of(*names, study.number, "image", image)
-        return draw_radiograph(study.part, anatomy, film, left_side, abnormality)
+        return draw_radiograph(study.part, anatomy, film, left_side, abnormalities)
 
     if not study.abnormal:
-        return [view(image, None) for image in range(count)], None
+        return [view(image, ()) for image in range(count)]
     bones = skeleton_of(study.part, generator_of(*names, "anatomy"), generator_of("any pose")).bones
     while True:  # until the frame of the first image shows it, which nearly always is the first time
-        abnormality = draw_abnormality(draw, bones)
-        first = view(0, abnormality)
-        if first.box is not None:
+        abnormalities = draw_abnormalities(study.part, draw, bones)
+        first = view(0, abnormalities)
+        if first.boxes:
             break
-    return [first, *(view(image, None if hidden[image] else abnormality) for image in range(1, count))], abnormality
+    return [first, *(view(image, () if hidden[image] else abnormalities) for image in range(1, count))]
 
 
 def _draw_patients(root: Path, patients: int, seed: int, progress: Progress | None,
@@ -193,17 +194,16 @@ def _draw_patients(root: Path, patients: int, seed: int, progress: Progress | No
 def _write_study(root: Path, study: Study, seed: int) -> Drawn:
     """Draw a study into its folder below the root."""
     (root / study.folder).mkdir(parents=True)
-    radiographs, abnormality = draw_study(study, seed)
-    images, abnormalities = [], []
-    for number, radiograph in enumerate(radiographs, start=1):
+    images, rows = [], []
+    for number, radiograph in enumerate(draw_study(study, seed), start=1):
         name = f"{study.folder}image{number}.png"
         encoded = cv2.imencode(".png", radiograph.image, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1]
         (root / name).write_bytes(encoded.tobytes())
         images.append(f"{ROOT}/{name}")
-        if abnormality is not None and radiograph.box is not None:
-            box = ",".join(str(edge) for edge in radiograph.box)
-            abnormalities.append(f"{ROOT}/{name},{abnormality.kind},{box},{abnormality.strength:.3f}")
-    return Drawn(study, tuple(images), tuple(abnormalities))
+        for abnormality, box in radiograph.boxes:
+            edges = ",".join(str(edge) for edge in box)
+            rows.append(f"{ROOT}/{name},{abnormality.kind},{edges},{abnormality.strength:.3f}")
+    return Drawn(study, tuple(images), tuple(rows))
 
 
 def _write_lists(root: Path, drawn: Sequence[Drawn]) -> None:

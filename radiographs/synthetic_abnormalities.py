@@ -18,11 +18,17 @@ from radiographs.synthetic_skeletons import Bone
 
 Floats = npt.NDArray[np.float32]
 
-# The difficulty: strengths follow Beta(EASE, HARDNESS), and a share of the abnormalities is nearly invisible.
+# The difficulty: strengths follow Beta(EASE, HARDNESS), a share of the abnormalities is nearly invisible, and a part's
+# abnormalities are so large relative to its bones that a head on frozen ImageNet features reaches a study AUC of
+# 0.75 to 0.9 on 60 patients of any part.
 EASE, HARDNESS = 3.0, 1.1
+SIZE = {"XR_ELBOW": 1.25, "XR_FINGER": 1.3, "XR_FOREARM": 1.9, "XR_HAND": 1.8, "XR_HUMERUS": 0.55,
+        "XR_SHOULDER": 1.55, "XR_WRIST": 1.5}  # fmt: skip
 NEARLY_INVISIBLE = 0.1
+BONES_HIT = {"XR_HAND": 3}  # elsewhere one; a hand has so many small bones that one alone is lost among them
 FINEST = 0.006  # least size of a detail, a pixel of 160: without it those of small bones would vanish
-KINDS = {"break": 0.3, "step": 0.3, "plate": 0.2, "lucency": 0.2}  # how often each is drawn
+PLATE_EDGE = 0.0025  # over which metal fades
+KINDS = {"break": 0.25, "step": 0.3, "plate": 0.25, "lucency": 0.2}  # how often each is drawn
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Abnormality:
         across: its offset from the bone's axis, in half widths.
         slope: tangent of the break's tilt against the bone's cross section.
         strength: 0 (invisible) to 1.
+        size: of all its details, relative to the usual for a bone of that width.
         jag: phase of the break line's zigzag, in radians.
     """
 
@@ -45,6 +52,7 @@ class Abnormality:
     across: float
     slope: float
     strength: float
+    size: float
     jag: float
 
 
@@ -60,21 +68,26 @@ class Site:
     half_width: Floats
 
 
-def draw_abnormality(generator: np.random.Generator, bones: Sequence[Bone]) -> Abnormality:
-    """A random abnormality in one of the bones; their `likely` weighs the choice."""
+def draw_abnormalities(part: str, generator: np.random.Generator, bones: Sequence[Bone]) -> tuple[Abnormality, ...]:
+    """Random abnormalities of one kind in BONES_HIT different bones of the part; their `likely` weighs the choice."""
     likely = np.array([bone.likely for bone in bones])
+    hit = generator.choice(len(bones), BONES_HIT.get(part, 1), replace=False, p=likely / likely.sum())
+    kind = str(generator.choice(list(KINDS), p=list(KINDS.values())))
     strength = generator.beta(EASE, HARDNESS)
     if generator.random() < NEARLY_INVISIBLE:
         strength *= 0.15
-    bone = int(generator.choice(len(bones), p=likely / likely.sum()))
-    return Abnormality(
-        kind=str(generator.choice(list(KINDS), p=list(KINDS.values()))),
-        bone=bone,
-        along=float(generator.uniform(*bones[bone].sites)),
-        across=float(generator.uniform(-0.5, 0.5)),
-        slope=float(generator.uniform(-0.8, 0.8)),
-        strength=float(max(strength, 0.05)),
-        jag=float(generator.uniform(0, 2 * np.pi)),
+    return tuple(
+        Abnormality(
+            kind=kind,
+            bone=int(bone),
+            along=float(generator.uniform(*bones[bone].sites)),
+            across=float(generator.uniform(-0.5, 0.5)),
+            slope=float(generator.uniform(-0.8, 0.8)),
+            strength=float(max(strength, 0.05)),
+            size=SIZE[part],
+            jag=float(generator.uniform(0, 2 * np.pi)),
+        )
+        for bone in hit
     )
 
 
@@ -86,8 +99,8 @@ def displaced(site: Site, bone: Bone, abnormality: Abnormality) -> Site:
     from_break = _behind_break(site, bone, abnormality)
     room = here if abnormality.along < 0.5 else length - here
     held = np.clip(1 - from_break / room, 0, 1)
-    offset = np.where(from_break > 0, held, 0) * _width_at(bone, abnormality) * 1.5 * abnormality.strength
-    return Site(site.along, (site.across - np.sign(abnormality.across) * offset).astype(np.float32), site.half_width)
+    offset = np.where(from_break > 0, held, 0) * _scale(bone, abnormality) * 1.5 * abnormality.strength
+    return Site(site.along, _floats(site.across - np.sign(abnormality.across) * offset), site.half_width)
 
 
 def altered(shadow: Floats, site: Site, bone: Bone, abnormality: Abnormality, metal: float) -> Floats:
@@ -106,42 +119,43 @@ def altered(shadow: Floats, site: Site, bone: Bone, abnormality: Abnormality, me
     return _with_line(shadow, site, bone, abnormality)
 
 
-def _width_at(bone: Bone, abnormality: Abnormality) -> float:
+def _scale(bone: Bone, abnormality: Abnormality) -> float:
+    """The length that the abnormality's details go by: the bone's half width there times the size."""
     steps = np.linspace(0, 1, len(bone.widths))
-    return float(np.interp(abnormality.along, steps, bone.widths))
+    return abnormality.size * float(np.interp(abnormality.along, steps, bone.widths))
 
 
 def _behind_break(site: Site, bone: Bone, abnormality: Abnormality) -> Floats:
     """Distance along the bone from the break line, positive toward the nearer end."""
-    width = _width_at(bone, abnormality)
+    width = _scale(bone, abnormality)
     share = site.across / width
     zigzag = 0.12 * width * (np.sin(5 * share + abnormality.jag) + np.sin(11 * share - abnormality.jag))
     distance = site.along - abnormality.along * bone.length - abnormality.slope * site.across - zigzag
-    return (distance if abnormality.along >= 0.5 else -distance).astype(np.float32)
+    return _floats(distance if abnormality.along >= 0.5 else -distance)
 
 
 def _with_line(shadow: Floats, site: Site, bone: Bone, abnormality: Abnormality) -> Floats:
-    width, strength = _width_at(bone, abnormality), abnormality.strength
+    width, strength = _scale(bone, abnormality), abnormality.strength
     thickness = (0.05 + 0.12 * strength) * width + FINEST
     line = np.exp(-((_behind_break(site, bone, abnormality) / thickness) ** 2))
     # A weak break reaches only part of the way through the bone, from the side `across` points to.
     reach = (2.2 * strength - 0.6) * width
     side = site.across * (1 if abnormality.across >= 0 else -1)
-    crossed = 1 / (1 + np.exp(np.clip(-(side + reach) / (0.15 * width), -30, 30)))
-    return (shadow * (1 - (0.35 + 0.6 * strength) * line * crossed)).astype(np.float32)
+    crossed = _soft_step((side + reach) / (0.15 * width))
+    return _floats(shadow * (1 - (0.35 + 0.6 * strength) * line * crossed))
 
 
 def _with_hole(shadow: Floats, site: Site, bone: Bone, abnormality: Abnormality) -> Floats:
-    width, strength = _width_at(bone, abnormality), abnormality.strength
-    radius = (0.45 + 0.6 * strength) * width + FINEST
+    width, strength = _scale(bone, abnormality), abnormality.strength
+    radius = min((0.45 + 0.6 * strength) * width, 1.1 * width / abnormality.size) + FINEST
     distance = np.hypot((site.along - abnormality.along * bone.length) / 1.4, site.across - abnormality.across * width)
-    hole = 1 / (1 + np.exp(np.clip((distance - radius) / (0.1 * width), -30, 30)))
+    hole = _soft_step((radius - distance) / (0.1 * width))
     rim = np.exp(-(((distance - 1.2 * radius) / (0.15 * width)) ** 2))
-    return (shadow * (1 - (0.2 + 0.7 * strength) * hole + 0.25 * strength * rim)).astype(np.float32)
+    return _floats(shadow * (1 - (0.2 + 0.7 * strength) * hole + 0.25 * strength * rim))
 
 
 def _with_plate(shadow: Floats, site: Site, bone: Bone, abnormality: Abnormality, metal: float) -> Floats:
-    width, strength = _width_at(bone, abnormality), abnormality.strength
+    width, strength = _scale(bone, abnormality), abnormality.strength
     half_length = min((2 + 4 * strength) * width, 0.35 * bone.length)
     along = site.along - abnormality.along * bone.length
     across = site.across - np.sign(abnormality.across) * 0.75 * width
@@ -151,6 +165,14 @@ def _with_plate(shadow: Floats, site: Site, bone: Bone, abnormality: Abnormality
     inward = -across * np.sign(abnormality.across)
     screw = np.minimum.reduce([0.11 * width + FINEST / 4 - np.abs(to_screw), half_length - np.abs(along),
                                inward, 1.6 * width - inward])  # fmt: skip
-    softness = 0.0025
-    covered = sum(1 / (1 + np.exp(np.clip(-edge / softness, -30, 30))) for edge in (inside, screw))
-    return (shadow + metal * (0.1 + 0.9 * strength) * np.minimum(covered, 1.3)).astype(np.float32)
+    covered = _soft_step(inside / PLATE_EDGE) + _soft_step(screw / PLATE_EDGE)
+    return _floats(shadow + metal * (0.1 + 0.9 * strength) * np.minimum(covered, 1.3))
+
+
+def _soft_step(x: Floats) -> Floats:
+    """The logistic function: 0 far below 0, 1 far above."""
+    return _floats(1 / (1 + np.exp(np.clip(-x, -30, 30))))
+
+
+def _floats(values: npt.ArrayLike) -> Floats:
+    return np.asarray(values, dtype=np.float32)

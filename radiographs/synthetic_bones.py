@@ -5,6 +5,7 @@ tissue. The film turns attenuation into grey levels with a random exposure, blur
 none of which knows whether the bone is abnormal. All functions are pure: a generator goes in, an array comes out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,6 +16,7 @@ from radiographs.synthetic_abnormalities import Abnormality, Floats, Site, alter
 from radiographs.synthetic_skeletons import Bone, Skeleton, placed, skeleton_of
 
 Picture = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]
 
 LONGEST_SIDE = 160  # pixels
 # Attenuation for each unit of length (the image's longest side), about as real tissues compare.
@@ -24,43 +26,45 @@ METAL = 2.2  # of a plate, in shadows of the darkest bone of its image
 
 @dataclass(frozen=True)
 class Radiograph:
-    """A drawn image and where its abnormality lies.
+    """A drawn image and where its abnormalities lie.
 
     Attributes:
         image: (height, width) uint8.
-        box: left, top, right, bottom of the pixels that the abnormality changed, right and bottom excluded;
-            None where there is none or it cannot be seen.
+        boxes: for each abnormality that can be seen: it, and the pixels it changed as left, top, right, bottom
+            (right and bottom excluded). Every changed pixel lies in a box.
     """
 
     image: Picture
-    box: tuple[int, int, int, int] | None
+    boxes: tuple[tuple[Abnormality, Box], ...]
 
 
 def draw_radiograph(part: str, anatomy: np.random.Generator, view: np.random.Generator, left_side: bool,
-                    abnormality: Abnormality | None) -> Radiograph:  # fmt: skip
-    """One view of one patient's part; with the same generators and no abnormality, the same image but for the box.
+                    abnormalities: Sequence[Abnormality]) -> Radiograph:  # fmt: skip
+    """One view of one patient's part; with generators of the same seeds the same image outside the boxes.
 
     Args:
         anatomy: draws the patient's bones; give one of the same seed for each view.
         view: draws pose, framing, exposure and noise.
         left_side: the limb's side; mirrors the image and picks the marker's letter.
+        abnormalities: each in a different bone.
     Raises: KeyError for an unknown part.
     """
     skeleton = skeleton_of(part, anatomy, view)
     turn, shift = view.normal(0, 0.1), (view.normal(0, 0.025), view.normal(0, 0.025))
-    skeleton = placed(skeleton, turn, shift, view.uniform(0.88, 1.06))
+    skeleton = placed(skeleton, turn, shift, view.uniform(0.92, 1.06))
     width, height = _frame(skeleton.aspect)
     texture = _texture(view, height, width)
     shadows = [_shadow(bone, texture, None) for bone in skeleton.bones]
-    bones = np.sum(shadows, axis=0, dtype=np.float32)
-    rest = _soft_tissue(skeleton, texture)
-    film = _draw_film(view, (rest + bones), left_side)
-    sound = _develop(rest + bones, film)
-    if abnormality is None:
-        return Radiograph(sound, None)
-    ill = _shadow(skeleton.bones[abnormality.bone], texture, abnormality)
-    image = _develop(rest + bones - shadows[abnormality.bone] + ill, film)
-    return Radiograph(image, _changed(sound, image))
+    attenuation = _soft_tissue(skeleton, texture) + np.sum(shadows, axis=0, dtype=np.float32)
+    film = _draw_film(view, attenuation, left_side)
+    image, boxes = _develop(attenuation, film), []
+    for abnormality in abnormalities:
+        ill = _shadow(skeleton.bones[abnormality.bone], texture, abnormality)
+        attenuation = attenuation - shadows[abnormality.bone] + ill
+        before, image = image, _develop(attenuation, film)
+        if (box := _changed(before, image)) is not None:
+            boxes.append((abnormality, box))
+    return Radiograph(image, tuple(boxes))
 
 
 def _frame(aspect: float) -> tuple[int, int]:
@@ -77,7 +81,7 @@ def _texture(view: np.random.Generator, height: int, width: int) -> Floats:
         for sigma in (0.9, 3.0)
     )
     both = fine + 0.7 * coarse
-    return (both / both.std()).astype(np.float32)
+    return np.asarray(both / both.std(), dtype=np.float32)
 
 
 def _site(bone: Bone, height: int, width: int) -> Site:
@@ -96,13 +100,13 @@ def _site(bone: Bone, height: int, width: int) -> Site:
 def _half_chord(radius: Floats, distance: Floats) -> Floats:
     """Half the way of a ray through a tube of that radius, at that distance from its axis; 0 outside."""
     inside = np.maximum(radius, 0) ** 2 - distance**2
-    return np.sqrt(np.maximum(inside, 0)).astype(np.float32)
+    return np.asarray(np.sqrt(np.maximum(inside, 0)), dtype=np.float32)
 
 
 def _from_axis(site: Site, bone: Bone) -> Floats:
     """Distance from the bone's axis; around the ends from the centre of the end's circle."""
     past_start, past_end = bone.widths[0] - site.along, site.along - (bone.length - bone.widths[-1])
-    return np.hypot(site.across, np.maximum(np.maximum(past_start, past_end), 0)).astype(np.float32)
+    return np.asarray(np.hypot(site.across, np.maximum(np.maximum(past_start, past_end), 0)), dtype=np.float32)
 
 
 def _shadow(bone: Bone, texture: Floats, abnormality: Abnormality | None) -> Floats:
@@ -131,7 +135,7 @@ def _soft_tissue(skeleton: Skeleton, texture: Floats) -> Floats:
     for limb in skeleton.flesh:
         site = _site(limb, height, width)
         depth = np.maximum(depth, _half_chord(site.half_width, _from_axis(site, limb)))
-    return (FLESH * cv2.GaussianBlur(depth, (0, 0), 2.5) * (1 + 0.04 * texture)).astype(np.float32)
+    return np.asarray(FLESH * cv2.GaussianBlur(depth, (0, 0), 2.5) * (1 + 0.04 * texture), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -151,11 +155,11 @@ class _Film:
 def _draw_film(view: np.random.Generator, sound: Floats, mirrored: bool) -> _Film:
     """A random film, exposed for the attenuation of the sound limb, so that an abnormality cannot sway it."""
     height, width = sound.shape
-    noise = view.standard_normal((height, width), dtype=np.float32) * view.uniform(1.5, 5.0)
+    noise = view.standard_normal((height, width), dtype=np.float32) * view.uniform(1.0, 3.5)
     bright = max(float(np.percentile(sound, 98)), 1e-3)
     return _Film(
-        gain=float(view.uniform(1.0, 2.0)) / bright,
-        gamma=float(view.uniform(0.8, 1.3)),
+        gain=float(view.uniform(1.1, 1.8)) / bright,
+        gamma=float(view.uniform(0.85, 1.2)),
         base=float(view.uniform(4, 35)),
         blur=float(view.uniform(0.3, 0.7)),
         noise=noise,
@@ -166,9 +170,9 @@ def _draw_film(view: np.random.Generator, sound: Floats, mirrored: bool) -> _Fil
 
 
 def _collimation(view: np.random.Generator, height: int, width: int) -> Floats:
-    """1 inside the beam, 0 outside; four in ten images show the collimator's slanted edges."""
+    """1 inside the beam, 0 outside; three in ten images show the collimator's slanted edges."""
     field = np.ones((height, width), np.float32)
-    if view.random() < 0.4:
+    if view.random() < 0.3:
         inset = view.uniform(0.0, 0.07, 4) * LONGEST_SIDE
         lean = view.normal(0, 0.02) * LONGEST_SIDE
         corners = [(inset[0] + lean, inset[1]), (width - inset[2], inset[1] + lean),
@@ -198,10 +202,10 @@ def _develop(attenuation: Floats, film: _Film) -> Picture:
     grey = film.base + (245 - film.base) * exposed**film.gamma
     grey = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), film.blur) + film.noise
     grey = np.maximum(grey, film.marker) * film.open_field
-    return np.clip(np.round(grey), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.round(grey), 0, 255), dtype=np.uint8)
 
 
-def _changed(before: Picture, after: Picture) -> tuple[int, int, int, int] | None:
+def _changed(before: Picture, after: Picture) -> Box | None:
     rows, columns = np.nonzero(before != after)
     if not rows.size:
         return None

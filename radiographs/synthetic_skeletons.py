@@ -108,7 +108,7 @@ def _forearm(anatomy: np.random.Generator, pose: np.random.Generator) -> Skeleto
 
 
 def _elbow(anatomy: np.random.Generator, pose: np.random.Generator) -> Skeleton:
-    width, flexion = anatomy.uniform(0.05, 0.06), pose.uniform(0.15, 1.3)
+    width, flexion = anatomy.uniform(0.05, 0.06), pose.uniform(0.15, 1.0)
     limb = anatomy.uniform(0.14, 0.18)
     upper = _profile(width, (0.9, 0.9, 0.9, 1.0, 1.2, 1.8, 1.6), anatomy)
     humerus = Bone((0.0, -0.62), (0.0, 0.02), upper, likely=1.0, sites=(0.5, 0.85))
@@ -116,8 +116,10 @@ def _elbow(anatomy: np.random.Generator, pose: np.random.Generator) -> Skeleton:
     ulna_start, radius_start = _toward(joint, flexion - 1.9, 0.05), _toward(joint, flexion + 0.75, 0.085)
     ulna_widths = _profile(width, (1.0, 1.1, 0.9, 0.75, 0.65, 0.6), anatomy)
     radius_widths = _profile(width, (0.75, 0.75, 0.5, 0.6, 0.65, 0.65), anatomy)
-    ulna = Bone(ulna_start, _toward(ulna_start, flexion, 0.6), ulna_widths, likely=1.0, sites=(0.15, 0.5))
-    radius = Bone(radius_start, _toward(radius_start, flexion - 0.05, 0.6), radius_widths, likely=0.7, sites=(0.15, 0.5))
+    near, ulna_end = (0.15, 0.5), _toward(ulna_start, flexion, 0.6)
+    ulna = Bone(ulna_start, ulna_end, ulna_widths, likely=1.0, sites=near)
+    radius_end = _toward(radius_start, flexion - 0.05, 0.6)
+    radius = Bone(radius_start, radius_end, radius_widths, likely=0.7, sites=near)
     flesh = (Bone((0, -0.8), (0, 0.08), (limb, limb * 0.9)), Bone(joint, _toward(joint, flexion, 0.8), (limb, limb)))
     return Skeleton((humerus, ulna, radius), flesh, pose.uniform(0.75, 1.2))
 
@@ -129,7 +131,7 @@ def _ray(base: Point, angle: float, lengths: tuple[float, ...], width: float, be
     for number, length in enumerate(lengths):
         end = _toward(base, np.pi - angle, length)
         widths = _profile(width * 0.85**number, _SHAFT, anatomy)
-        bones.append(Bone(base, end, widths, likely=likely * 0.4**number))
+        bones.append(Bone(base, end, widths, likely=likely * 0.2**number))
         base, angle = _toward(end, np.pi - angle, 0.012), angle + bend
     return bones
 
@@ -159,23 +161,24 @@ def _carpals(centre: Point, size: float, anatomy: np.random.Generator) -> list[B
 
 
 def _hand(anatomy: np.random.Generator, pose: np.random.Generator) -> Skeleton:
-    size, spread = anatomy.uniform(0.92, 1.08), pose.uniform(0.06, 0.14)
+    size, spread = anatomy.uniform(1.0, 1.12), pose.uniform(0.07, 0.13)
     width = anatomy.uniform(0.022, 0.026)
     bones: list[Bone] = []
     for finger, reach in enumerate((0.88, 1.0, 1.06, 0.99, 0.82)):
-        base = (0.055 * (finger - 2), 0.2 + 0.008 * (finger - 2) ** 2)
+        base = (0.066 * (finger - 2), 0.24 + 0.008 * (finger - 2) ** 2)
         angle = spread * (finger - 2)
-        lengths = tuple(size * reach * length for length in (0.2, 0.135, 0.08, 0.055))
+        lengths = tuple(size * reach * length for length in (0.23, 0.15, 0.09, 0.06))
         if finger == 0:
-            base, angle, lengths = (-0.12, 0.2), -0.6 - spread, (0.14 * size, 0.1 * size, 0.075 * size)
-        bones += _ray(base, angle, lengths, width, pose.normal(0, 0.03), anatomy)
+            base, angle, lengths = (-0.135, 0.24), -0.6 - spread, (0.16 * size, 0.12 * size, 0.085 * size)
+        likely = 1.0 if 0 < finger < 4 else 0.3
+        bones += _ray(base, angle, lengths, width, pose.normal(0, 0.03), anatomy, likely)
     flesh = tuple(Bone(bone.start, bone.end, (0.045, 0.04)) for bone in bones)
-    flesh = (*flesh, Bone((0.0, 0.24), (0.0, 0.03), (0.1, 0.13)), Bone((0, 0.8), (0, 0.25), (0.1, 0.09)))
+    flesh = (*flesh, Bone((0.0, 0.28), (0.0, 0.07), (0.12, 0.15)), Bone((0, 0.8), (0, 0.29), (0.11, 0.1)))
     forearm = (
-        Bone((-0.055, 0.7), (-0.05, 0.34), _profile(0.032, (0.8, 0.8, 0.9, 1.3, 1.5), anatomy)),
-        Bone((0.055, 0.7), (0.05, 0.345), _profile(0.026, (0.8, 0.8, 0.8, 1.0, 1.0), anatomy)),
+        Bone((-0.055, 0.7), (-0.05, 0.385), _profile(0.032, (0.8, 0.8, 0.9, 1.3, 1.5), anatomy)),
+        Bone((0.055, 0.7), (0.05, 0.39), _profile(0.026, (0.8, 0.8, 0.8, 1.0, 1.0), anatomy)),
     )
-    bones += _carpals((-0.01, 0.25), 0.029, anatomy)
+    bones += _carpals((-0.01, 0.295), 0.032, anatomy)
     return Skeleton((*bones, *forearm), flesh, pose.uniform(0.7, 0.95))
 
 
@@ -199,22 +202,20 @@ def _wrist(anatomy: np.random.Generator, pose: np.random.Generator) -> Skeleton:
 
 
 def _shoulder(anatomy: np.random.Generator, pose: np.random.Generator) -> Skeleton:
-    width, lift = anatomy.uniform(0.048, 0.058), pose.uniform(-0.1, 0.35)
+    width, lift = anatomy.uniform(0.048, 0.058), pose.uniform(-0.05, 0.25)
     head = (-0.14, -0.08)
     shares = (2.0, 2.0, 1.3, 1.0, 0.95, 0.9, 0.9)
-    humerus = Bone(head, _toward(head, -lift, 0.7), _profile(width, shares, anatomy), likely=1.5, sites=(0.15, 0.6))
+    humerus = Bone(head, _toward(head, -lift, 0.7), _profile(width, shares, anatomy), likely=2.0, sites=(0.15, 0.6))
     clavicle_widths = _profile(0.024, (1.3, 1.0, 0.9, 1.0, 1.3), anatomy)
     clavicle = Bone((-0.12, -0.26), (0.44, -0.24 + anatomy.uniform(-0.08, 0.05)), clavicle_widths, 0.03, likely=1.0)
     glenoid = Bone((0.015, -0.16), (0.015, 0.05), _profile(0.04, (1.0, 0.8, 1.0), anatomy), -0.01)
     blade = Bone((0.03, -0.08), (0.2, 0.33), (0.04, 0.1, 0.11, 0.05), cortex=0.14, density=0.4)
     acromion = Bone((-0.19, -0.24), (0.12, -0.17), _profile(0.025, (1.2, 1.0, 0.8), anatomy))
-    ribs = [
-        Bone((0.16, -0.12 + 0.13 * rib), (0.62, 0.02 + 0.13 * rib), (0.014, 0.018, 0.018), -0.08, cortex=0.2, density=0.8)
-        for rib in range(5)
-    ]
+    rib = Bone((0.16, -0.12), (0.62, 0.02), (0.014, 0.018, 0.018), -0.08, cortex=0.2, density=0.8)
+    ribs = [replace(rib, start=(0.16, -0.12 + drop), end=(0.62, 0.02 + drop)) for drop in (0, 0.13, 0.26, 0.39, 0.52)]
     flesh = (Bone(head, _toward(head, -lift, 0.9), (0.15, 0.12)), Bone((0.0, 0.0), (0.7, 0.1), (0.22, 0.33)),
              Bone((0.3, 0.2), (0.3, 0.9), (0.26, 0.26)))  # fmt: skip
-    return Skeleton((humerus, clavicle, glenoid, blade, acromion, *ribs), flesh, pose.uniform(0.85, 1.2))
+    return Skeleton((humerus, clavicle, glenoid, blade, acromion, *ribs), flesh, pose.uniform(0.9, 1.15))
 
 
 _SKELETONS: dict[str, Callable[[np.random.Generator, np.random.Generator], Skeleton]] = {

@@ -6,5 +6,6 @@ records, store       what is written and read; the store's guarantees
 metrics, intervals   pure functions of labels and probabilities
 evaluation           a split's probabilities to all metrics, by image and by study
 table                one row a trial, with the exported columns
+published, history_files    what import_csv reads: the published tables, the histories beside them
 list, export, import_csv    commands
 """

@@ -40,6 +40,21 @@ class Search(NewSearch):
 
 
 @dataclass(frozen=True)
+class Summary:
+    """A search in numbers.
+
+    Attributes:
+        trials: state -> how many; states without trials are left out.
+        best_value: the highest objective value among finished trials (every objective is maximised).
+        unplaced: entries that an import could not place.
+    """
+
+    trials: Mapping[str, int]
+    best_value: float | None
+    unplaced: int
+
+
+@dataclass(frozen=True)
 class ImageList:
     """The images of a split in the order of stored probabilities.
 

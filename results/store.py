@@ -20,12 +20,14 @@ from results import schema
 from results.connection import open_engine
 from results.records import (
     FAILED,
+    FINISHED,
     RUNNING,
     ImageList,
     Measure,
     NewSearch,
     NewTrial,
     Search,
+    Summary,
     Trial,
     TrialResult,
 )
@@ -55,8 +57,9 @@ class Store:
 
     def search(self, name: str) -> Search | None:
         """The search of that name, None where there is none."""
+        query = sa.select(schema.searches).where(schema.searches.c.name == name)
         with self.engine.connect() as connection:
-            row = connection.execute(sa.select(schema.searches).where(schema.searches.c.name == name)).mappings().first()
+            row = connection.execute(query).mappings().first()
         return Search(**row) if row else None
 
     def searches(self) -> list[Search]:
@@ -64,6 +67,21 @@ class Store:
         with self.engine.connect() as connection:
             rows = connection.execute(sa.select(schema.searches).order_by(schema.searches.c.id)).mappings().all()
         return [Search(**row) for row in rows]
+
+    def summaries(self) -> dict[int, Summary]:
+        """Each search's trials by state, best value and number of unplaced entries."""
+        trials, unplaced = schema.trials.c, schema.unplaced.c
+        states = sa.select(trials.search_id, trials.state, sa.func.count()).group_by(trials.search_id, trials.state)
+        best = sa.select(trials.search_id, sa.func.max(trials.value)).where(trials.state == FINISHED)
+        kept = sa.select(unplaced.search_id, sa.func.count()).group_by(unplaced.search_id)
+        with self.engine.connect() as connection:
+            ids = connection.execute(sa.select(schema.searches.c.id)).scalars().all()
+            by_state: dict[int, dict[str, int]] = {}
+            for search_id, state, count in connection.execute(states):
+                by_state.setdefault(search_id, {})[state] = count
+            bests = {row[0]: row[1] for row in connection.execute(best.group_by(trials.search_id))}
+            counts = {row[0]: row[1] for row in connection.execute(kept)}
+        return {each: Summary(by_state.get(each, {}), bests.get(each), counts.get(each, 0)) for each in ids}
 
     def create_search(self, new: NewSearch) -> Search:
         """Store a search.
@@ -203,7 +221,7 @@ class Store:
     def import_search(
         self,
         new: NewSearch,
-        rows: Iterable[tuple[dict[str, Any], dict[str, list[float]] | None]],
+        rows: Iterable[tuple[dict[str, Any], dict[str, list[float | None]] | None]],
         unplaced: Iterable[dict[str, str]],
     ) -> Search:
         """Store an imported table whole, in one transaction: its rows with their histories, and what found no place.
@@ -216,12 +234,10 @@ class Store:
         values = {each.name: getattr(new, each.name) for each in fields(NewSearch)} | {"created": now()}
         try:
             with self.engine.begin() as connection:
-                search_id = connection.execute(sa.insert(schema.searches).values(**values)).inserted_primary_key[0]
+                search_id = _insert(connection, schema.searches, values)
                 for number, (trial, history) in enumerate(rows):
-                    inserted = connection.execute(
-                        sa.insert(schema.trials).values(search_id=search_id, number=number, created=now(), **trial)
-                    )
-                    insert_history(connection, inserted.inserted_primary_key[0], history or {})
+                    owned = {"search_id": search_id, "number": number, "created": now()}
+                    insert_history(connection, _insert(connection, schema.trials, trial | owned), history or {})
                 for entry in unplaced:
                     connection.execute(sa.insert(schema.unplaced).values(search_id=search_id, **entry))
         except sa.exc.IntegrityError:
@@ -237,6 +253,13 @@ class Store:
         with self.engine.connect() as connection:
             rows = connection.execute(query.where(table.c.search_id == search_id).order_by(table.c.id)).mappings().all()
         return [dict(row) for row in rows]
+
+
+def _insert(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> int:
+    """Insert a row; its id."""
+    key = connection.execute(sa.insert(table).values(**values)).inserted_primary_key
+    assert key is not None  # tables with an `id` always give it
+    return int(key[0])
 
 
 def insert_history(connection: sa.Connection, trial_id: int, history: Any) -> None:
