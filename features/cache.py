@@ -1,8 +1,8 @@
 """Features of images at a cut, computed once and kept below the runs folder, memory-mapped.
 
 A file holds one list of images at one level and view. Its name is the digest of all that its numbers depend on, so a
-change of any of it asks for another file. A file is whole or absent, and a lock lets one process compute what others wait
-for. Without the cache the same extractor computes the same numbers again, in memory.
+change of any of it asks for another file. A file is whole or absent, and a lock lets one process compute what others
+wait for. Without the cache the same extractor computes the same numbers again, in memory.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """A frozen trunk's output for views of images.
 
-Batches are fixed and padded, because a network's last bits change with the batch size: the same images in the same order
-give the same bits, whoever asks and whenever.
+Batches are fixed and padded, because a network's last bits change with the batch size: the same images in the same
+order give the same bits, whoever asks and whenever.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Normal or abnormal, by the best stored model of a part.
 
-    python -m predict IMAGE... --part XR_HAND
+python -m predict IMAGE... --part XR_HAND
 """
 
 import json
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str]) -> int:
         print(json.dumps([as_json(each) for each in found]))
     else:
         verdicts = [each for each in found if not isinstance(each, Unread)]
-        for each in [*verdicts, *predictor.studies(verdicts)]:
-            print(as_line(each))
+        for verdict in [*verdicts, *predictor.studies(verdicts)]:
+            print(as_line(verdict))
     for each in unread:
         print(f"predict: {each.path}: {each.error}", file=sys.stderr)
     return 2 if unread else 0

@@ -61,7 +61,9 @@ def _no_model(task: str, name: str | None, wanted: list[Trial]) -> ModelError:
     called = "" if name in (None, BEST) else f" named {name}"
     if wanted:
         return ModelError(f"no model of {task}{called} is kept any more; search.run --keep-models K keeps the best K")
-    return ModelError(f"the store holds no model of {task}{called}; results.list tells what is there, search.run makes one")
+    return ModelError(
+        f"the store holds no model of {task}{called}; results.list tells what is there, search.run makes one"
+    )
 
 
 def _or_least(value: float | None) -> float:

@@ -72,12 +72,14 @@ def apply_change(pixels: Pixels, change: Change) -> Pixels:
             [0.0, 0.0, 1.0],
         ]
     )
-    warped = cv2.warpAffine(pixels, to_view @ flip, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.warpAffine(
+        pixels, to_view @ flip, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     if change.contrast == 1.0:
         return np.asarray(warped, np.uint8)
     mean = float(warped.mean())
     stretched = (warped.astype(np.float32) - mean) * change.contrast + mean
-    return np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(stretched), 0, 255), np.uint8)
 
 
 def view_of(pixels: Pixels, level: str, image: str, view: int) -> Pixels:

@@ -1,6 +1,6 @@
 """Counts per part, label and split; files left out; exact duplicates; patients and pictures in two splits.
 
-    python -m radiographs.check DIR [--json]
+python -m radiographs.check DIR [--json]
 """
 
 import json
@@ -39,10 +39,15 @@ def check(data: Path) -> dict[str, Any]:
     return {
         "used": {part: _counts(images[images["part"] == part]) for part in PARTS},
         "labels": {
-            part: {label: _counts(images[(images["part"] == part) & (images["label"] == number)]) for number, label in enumerate(LABELS)}
+            part: {
+                label: _counts(images[(images["part"] == part) & (images["label"] == number)])
+                for number, label in enumerate(LABELS)
+            }
             for part in PARTS
         },
-        "left_out": [{"path": left.path, "reason": left.reason} for left in sorted(left_out, key=lambda left: left.path)],
+        "left_out": [
+            {"path": left.path, "reason": left.reason} for left in sorted(left_out, key=lambda left: left.path)
+        ],
         "duplicates": duplicates,
         "leaks": _leaks(readable, images, duplicates),
     }

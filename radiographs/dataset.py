@@ -21,8 +21,8 @@ class Dataset:
     """One task's images.
 
     Attributes:
-        images: columns path, part, patient, study, split, digest and label (the task's class); sorted by part, then path.
-        left_out: what of the task's parts, or of no known part, was listed or found but is not used.
+        images: columns path, part, patient, study, split, digest and label (the task's class); sorted by part, then
+        path. left_out: what of the task's parts, or of no known part, was listed or found but is not used.
         data_hash: over every image's path, content, label and split.
         classes_absent: names of classes that a split lacks; empty but for all_parts.
     """
@@ -49,7 +49,8 @@ class Listed:
     """One task's images as files, before any is read.
 
     Attributes:
-        images: columns path, folder, part, patient, study, split and label (the task's class); sorted by part, then path.
+        images: columns path, folder, part, patient, study, split and label (the task's class); sorted by part, then
+        path.
     """
 
     task: str
@@ -87,7 +88,9 @@ def list_images(data: Path, task: str) -> Listed:
     images = split[split["part"].isin(parts)].reset_index(drop=True)
     if images.empty:
         raise DataError(f"--data {data}: no images of {task}; radiographs.check tells what is there")
-    images["label"] = [class_number(task, part, label) for part, label in zip(images["part"], images["label"], strict=True)]
+    images["label"] = [
+        class_number(task, part, label) for part, label in zip(images["part"], images["label"], strict=True)
+    ]
     check_classes(task, images, data)
     left_out = tuple(left for left in (*found.left_out, *leaking) if _of_parts(left.path, parts))
     return Listed(task, data, found.root, images, left_out)
@@ -129,8 +132,8 @@ def check_classes(task: str, images: pd.DataFrame, data: Path) -> tuple[str, ...
         missing = sorted(set(range(len(names))) - set(labels))
         if task != ALL_PARTS and missing:
             raise DataError(
-                f"--data {data}: {task} has no {names[missing[0]]} patient in {split}; a search needs one of each class in "
-                f"train, valid and test (valid is cut from MURA's train by patient): add patients, or take another part"
+                f"--data {data}: {task} has no {names[missing[0]]} patient in {split}; a search needs one of each "
+                f"class in train, valid and test (valid is cut from train): add patients, or take another part"
             )
         if len(names) - len(missing) < 2:
             raise DataError(f"--data {data}: all_parts has fewer than two classes in {split}; add patients")

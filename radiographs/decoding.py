@@ -1,10 +1,11 @@
 """One image file to grey pixels of a fixed size: the one place where files are decoded.
 
-The resize is Pillow's `image.resize((size, size), Resampling.BILINEAR)` on 8-bit grey, sides squashed as published; Pillow
-averages over all source pixels when it shrinks.
+The resize is Pillow's `image.resize((size, size), Resampling.BILINEAR)` on 8-bit grey, sides squashed as published;
+Pillow averages over all source pixels when it shrinks.
 """
 
 import io
+import struct
 import warnings
 
 import numpy as np
@@ -30,7 +31,8 @@ def decode(content: bytes, size: int) -> NDArray[np.uint8]:
         raise Unreadable("empty file")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            # Pillow's remarks on odd files (palettes, EXIF) are of no use here; too large ones are found below.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
             image = Image.open(io.BytesIO(content))
             if image.width * image.height > MOST_PIXELS:
                 raise Unreadable(f"{image.width} x {image.height} pixels, more than {MOST_PIXELS:,}")
@@ -38,11 +40,11 @@ def decode(content: bytes, size: int) -> NDArray[np.uint8]:
             return np.asarray(grey.resize((size, size), Image.Resampling.BILINEAR))
     except UnidentifiedImageError:
         raise Unreadable("not an image of a known kind") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
         raise Unreadable(str(error)) from None
     # Pillow's decoders raise these for damaged files: OSError and EOFError where they are cut short, SyntaxError for
-    # broken PNG chunks, ValueError for impossible sizes.
-    except (OSError, EOFError, SyntaxError, ValueError) as error:
+    # broken PNG chunks, ValueError for impossible sizes, the others for EXIF and TIFF tags of the wrong type.
+    except (OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, KeyError, struct.error) as error:
         raise Unreadable(f"damaged: {error}") from None
 
 

@@ -1,8 +1,9 @@
 """Every image's grey pixels, decoded and resized once per size, in one memory-mapped file that all work shares.
 
 A row is found by the image's content digest, so moved, copied and duplicate files are decoded once. Two files a size:
-`pixels.u8`, rows of size x size bytes, and `digests`, 16 bytes a row. Rows are written and flushed before their digests, so
-what the digests name is whole after a kill; a lock lets one process append while others wait and then find it done.
+`pixels.u8`, rows of size x size bytes, and `digests`, 16 bytes a row. Rows are written and flushed before their
+digests, so what the digests name is whole after a kill; a lock lets one process append while others wait and then find
+it done.
 """
 
 import hashlib
@@ -53,7 +54,9 @@ class PixelStore:
                     return str(file.resolve()), stamp, known[2]
                 return str(file.resolve()), stamp, digest_of(file.read_bytes())
             except OSError as error:
-                raise DataError(f"{file}: cannot be read: {error.strerror}; mend its permissions or remove it") from None
+                raise DataError(
+                    f"{file}: cannot be read: {error.strerror}; mend its permissions or remove it"
+                ) from None
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             found = list(pool.map(digest, paths))
@@ -74,7 +77,10 @@ class PixelStore:
         with locked(folder / "lock"):
             known = set(_known_digests(folder, size))
             missing = [digest for digest in path_of if digest not in known]
-            with progress_bar(f"decoding to {size} px", len(missing)) as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
+            with (
+                progress_bar(f"decoding to {size} px", len(missing)) as advance,
+                ThreadPoolExecutor(os.cpu_count()) as pool,
+            ):
                 for start in range(0, len(missing), BATCH):
                     batch = missing[start : start + BATCH]
                     files = [root / path_of[digest] for digest in batch]

@@ -1,10 +1,9 @@
 """Patient-level splits: MURA's `valid` folder is test, and our valid is cut from its `train` by patient.
 
-A patient is in one split only, over all parts together. The cut is stratified by part and label: each patient counts for
-its rarest stratum, and within a stratum the patients with the smallest hash are valid, so that adding patients moves few.
+A patient is in one split only, over all parts together. The cut is stratified by part and label: the rarest stratum is
+filled first, with its patients of the smallest hash, so that adding patients moves few; a patient who is the last one left
+in train of any stratum stays there.
 """
-
-from collections import Counter
 
 import pandas as pd
 
@@ -28,7 +27,9 @@ def split_by_patient(images: pd.DataFrame, seed: int = DATA_SEED) -> tuple[pd.Da
         images: of ALL parts, as `scan` gives them: the split of one part depends on patients' other parts.
     """
     leaking = images["patient"].isin(leaking_patients(images)) & (images["folder"] == "train")
-    left_out = tuple(LeftOut(path, "its patient is in MURA's valid folder, our test, too") for path in images.loc[leaking, "path"])
+    left_out = tuple(
+        LeftOut(path, "its patient is in MURA's valid folder, our test, too") for path in images.loc[leaking, "path"]
+    )
     kept = images[~leaking].reset_index(drop=True)
     valid = _valid_patients(kept[kept["folder"] == "train"], seed)
     split = kept["folder"].map({"train": "train", "valid": "test"})
@@ -36,18 +37,18 @@ def split_by_patient(images: pd.DataFrame, seed: int = DATA_SEED) -> tuple[pd.Da
 
 
 def _valid_patients(train: pd.DataFrame, seed: int) -> set[str]:
-    strata = train.groupby("patient")[["part", "label"]].apply(
-        lambda rows: sorted(set(zip(rows["part"], rows["label"], strict=True)))
-    )
-    sizes = Counter(stratum for each in strata for stratum in each)
-    members: dict[tuple[str, int], list[str]] = {}
-    for patient, own in strata.items():
-        rarest = min(own, key=lambda stratum: (sizes[stratum], stratum))
-        members.setdefault(rarest, []).append(str(patient))
+    members: dict[tuple[str, int], set[str]] = {}
+    strata_of: dict[str, set[tuple[str, int]]] = {}
+    for patient, part, label in train[["patient", "part", "label"]].drop_duplicates().itertuples(index=False):
+        members.setdefault((part, label), set()).add(patient)
+        strata_of.setdefault(patient, set()).add((part, label))
     chosen: set[str] = set()
-    for patients in members.values():
-        ranked = sorted(patients, key=lambda patient: (seed_of("split", seed, patient), patient))
+    for stratum in sorted(members, key=lambda each: (len(members[each]), each)):
         # At least one where one can be spared: a stratum of one patient stays in train.
-        count = max(1, round(VALID_SHARE * len(patients))) if len(patients) > 1 else 0
-        chosen.update(ranked[:count])
+        wanted = max(1, round(VALID_SHARE * len(members[stratum]))) if len(members[stratum]) > 1 else 0
+        for patient in sorted(members[stratum] - chosen, key=lambda each: (seed_of("split", seed, each), each)):
+            if len(members[stratum] & chosen) >= wanted:
+                break
+            if all(members[own] - chosen - {patient} for own in strata_of[patient]):
+                chosen.add(patient)
     return chosen

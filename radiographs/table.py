@@ -95,12 +95,23 @@ def _scan_folder(root: Path, folder: str) -> tuple[list[dict[str, object]], list
         study = match["study"]
         label = _label(study, labels)
         if label is None:
-            left_out.append(LeftOut(path, f"no label: {folder}/{study} is in no CSV and ends in neither _positive nor _negative"))
+            left_out.append(
+                LeftOut(path, f"no label: {folder}/{study} is in no CSV and ends in neither _positive nor _negative")
+            )
             continue
         rows.append(
-            {"path": path, "folder": folder, "part": match["part"], "patient": match["patient"], "study": study, "label": label}
+            {
+                "path": path,
+                "folder": folder,
+                "part": match["part"],
+                "patient": match["patient"],
+                "study": study,
+                "label": label,
+            }
         )
-    left_out += _empty_studies(root, folder, {str(row["study"]) for row in rows} | {_study(left.path) for left in left_out}, labels)
+    left_out += _empty_studies(
+        root, folder, {str(row["study"]) for row in rows} | {_study(left.path) for left in left_out}, labels
+    )
     return rows, left_out
 
 
@@ -164,7 +175,7 @@ def _rows(path: Path) -> Iterator[list[str]]:
 
 
 def _below_root(listed: str, folder: str, source: Path) -> str:
-    """A CSV's path as `folder/part/...`: what stands before the split's folder, MURA-v1.1 as a rule, does not matter."""
+    """A CSV's path as `folder/part/...`; what stands before it, MURA-v1.1 as a rule, does not matter."""
     pieces = listed.replace("\\", "/").strip("/").split("/")
     if folder not in pieces or ".." in pieces:
         raise DataError(f"{source}: {listed!r} is not a path in {folder}/; mend or remove the file")

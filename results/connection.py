@@ -84,7 +84,9 @@ def open_engine(url: str, create: bool) -> sa.Engine:
     except OperationalError as error:
         raise StoreError(f"--store {hide_password(url)}: cannot be opened or written: {error.orig}") from None
     except DatabaseError as error:
-        raise StoreError(f"--store {hide_password(url)}: not a database of ours: {error.orig}; give another file") from None
+        raise StoreError(
+            f"--store {hide_password(url)}: not a database of ours: {error.orig}; give another file"
+        ) from None
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
@@ -114,7 +116,7 @@ def _check_tables(tables: set[str], url: str, create: bool) -> None:
     foreign = {table for table in tables if not table.startswith("results_")} - OPTUNA_TABLES
     if foreign:
         raise StoreError(
-            f"--store {hide_password(url)}: another program's database (it holds {sorted(foreign)[0]!r}); give another store"
+            f"--store {hide_password(url)}: another program's (it holds {sorted(foreign)[0]!r}); give another store"
         )
     if VERSION_TABLE not in tables and not create:
         raise StoreError(f"--store {hide_password(url)}: holds no results; run search.run or results.import_csv first")
@@ -148,5 +150,5 @@ def _migrate(engine: sa.Engine, url: str) -> None:
             command.upgrade(config, "head")
         except CommandError:
             raise StoreError(
-                f"--store {hide_password(url)}: written by a newer version of this program; update it, or give another store"
+                f"--store {hide_password(url)}: of a newer version of this program; update it, or give another store"
             ) from None

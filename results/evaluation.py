@@ -2,18 +2,22 @@
 
 A study's probability is the mean over its images (Rajpurkar et al. 2017, arXiv:1712.06957, section 3). A case is called
 abnormal above 0.5; of 14 classes the likeliest counts. For the 14-class task accuracy and kappa are over 14 classes,
-AUC is macro over the classes present, and sensitivity, specificity, precision and F1 ask only whether normal or abnormal
-was found: P(abnormal) is the sum over the seven abnormal classes.
+AUC is macro over the classes present, and sensitivity, specificity, precision and F1 ask only whether normal or
+abnormal was found: P(abnormal) is the sum over the seven abnormal classes.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from results import metrics
 from results.intervals import patient_weights, percentile_interval
 from results.metrics import ALL_PARTS_CLASSES, FIRST_ABNORMAL, Floats, Integers
 from results.records import ImageList, Measure
+
+Probabilities = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Cases:
     probability: Floats
 
 
-def image_cases(images: ImageList, probability: Floats) -> Cases:
+def image_cases(images: ImageList, probability: Probabilities) -> Cases:
     """The images themselves as cases.
 
     Raises: ValueError where there is not one row of probabilities an image, or one is NaN.
@@ -38,7 +42,7 @@ def image_cases(images: ImageList, probability: Floats) -> Cases:
     return Cases(images.labels, patients, probability.astype(np.float64))
 
 
-def study_cases(images: ImageList, probability: Floats) -> Cases:
+def study_cases(images: ImageList, probability: Probabilities) -> Cases:
     """One case a study: the mean probability of its images.
 
     Raises: ValueError as `image_cases`.
@@ -83,7 +87,7 @@ def plain_metrics(cases: Cases) -> dict[str, float]:
     return {name: float(values[0]) for name, values in all_metrics(cases, metrics.ones(len(cases.labels))).items()}
 
 
-def measures(split: str, images: ImageList, probability: Floats) -> tuple[Measure, ...]:
+def measures(split: str, images: ImageList, probability: Probabilities) -> tuple[Measure, ...]:
     """Every metric of a split by image and by study, each with its 95 % patient bootstrap interval.
 
     Args:

@@ -24,7 +24,17 @@ def _metric_columns() -> list[str]:
 IDENTITY = ["search", "engine", "trial", "state", "architecture", "name_code", "part_body"]
 SETTINGS = ["augmentation", "lr", "conv_dropout", "callbacks_patience", "frozen", "fit_epochs", "early_stop_at_epoch"]
 ACCURACIES = ["train_accuracy_eval", "valid_accuracy_eval", "test_accuracy_eval"]
-PROVENANCE = ["seconds", "epochs_trained", "seed", "weights", "image_size", "model_name", "config", "data_hash", "code_version"]
+PROVENANCE = [
+    "seconds",
+    "epochs_trained",
+    "seed",
+    "weights",
+    "image_size",
+    "model_name",
+    "config",
+    "data_hash",
+    "code_version",
+]
 EXPORTED = IDENTITY + SETTINGS + ACCURACIES + _metric_columns() + PROVENANCE
 # For our own use besides: the trial's id, what its search optimised and got, why it failed, whether it was imported.
 INTERNAL = ["trial_id", "objective", "value", "reason", "kind", "model_path"]

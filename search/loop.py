@@ -1,7 +1,7 @@
 """The search itself: propose, train, store, tell; again after a kill.
 
-A trial is finished when its row is committed. The order of writes makes any instant safe: the engine keeps the proposal,
-the store the running trial, then the model file, then the result in one transaction, then the engine is told.
+A trial is finished when its row is committed. The order of writes makes any instant safe: the engine keeps the
+proposal, the store the running trial, then the model file, then the result in one transaction, then the engine is told.
 """
 
 import time
@@ -125,5 +125,5 @@ def _check_failures(ended: Sequence[Trial]) -> None:
     reasons = {(trial.reason or "").split(":")[0] for trial in last}
     if len(last) == FAILURES_IN_A_ROW and all(trial.state == FAILED for trial in last) and len(reasons) == 1:
         raise SearchFailed(
-            f"{FAILURES_IN_A_ROW} trials in a row failed for one reason: {last[-1].reason}; narrow the space with --space"
+            f"{FAILURES_IN_A_ROW} trials in a row failed for one reason: {last[-1].reason}; narrow the --space"
         )

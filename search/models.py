@@ -25,8 +25,8 @@ def _value(trial: Trial) -> float:
 class ModelKeeper:
     """Keeps the models of the best `count` trials of a search.
 
-    The folder's name holds a digest of the search's settings, so that searches of one name in different stores that share
-    a runs folder do not overwrite each other's models.
+    The folder's name holds a digest of the search's settings, so that searches of one name in different stores that
+    share a runs folder do not overwrite each other's models.
     """
 
     def __init__(self, store: Store, search: Search, runs: Path, count: int) -> None:
@@ -37,7 +37,9 @@ class ModelKeeper:
 
     def path_for(self, number: int, value: float) -> Path | None:
         """Where the model of a trial that ends now belongs, None where it is not among the best."""
-        better = [trial for trial in best_trials(self.store.trials(self.search.id), self.count) if _value(trial) >= value]
+        better = [
+            trial for trial in best_trials(self.store.trials(self.search.id), self.count) if _value(trial) >= value
+        ]
         return self.folder / f"{number:04d}.keras" if len(better) < self.count else None
 
     def save(self, model: Any, path: Path) -> None:

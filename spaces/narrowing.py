@@ -1,8 +1,8 @@
 """Narrowing a space by a TOML file, or by what a machine can afford.
 
 Tables are `[all]` or `[<architecture>]`; a line is `name = value` (fixed), `name = [choices]` or
-`name = { low = ..., high = ..., log = ... }`. An architecture's own table goes before `[all]`. Everything given must lie
-inside the declaration.
+`name = { low = ..., high = ..., log = ... }`. An architecture's own table goes before `[all]`. Everything given must
+lie inside the declaration.
 """
 
 import tomllib
@@ -34,11 +34,11 @@ def make_space(
     for table in narrowing:
         if table != "all" and table not in {architecture.name for architecture in architectures}:
             known = ", ".join(architecture.name for architecture in architectures)
-            raise SpaceError(f"--space: table [{table}] is no architecture of this search; give [all] or one of {known}")
+            raise SpaceError(
+                f"--space: table [{table}] is no architecture of this search; give [all] or one of {known}"
+            )
     _check_names(architectures, narrowing)
-    return Space(
-        {architecture.name: _narrowed(architecture, narrowing, cheap_cuts) for architecture in architectures}
-    )
+    return Space({architecture.name: _narrowed(architecture, narrowing, cheap_cuts) for architecture in architectures})
 
 
 def read_narrowing(path: Path) -> dict[str, dict[str, Any]]:
@@ -105,7 +105,9 @@ def _narrow_range(architecture: str, parameter: Parameter, given: Mapping[str, A
     if isinstance(parameter, Choice):
         raise SpaceError(f"--space: {architecture}: {parameter.name} has no range; give {parameter.told()}")
     if unknown := set(given) - {"low", "high", "log"}:
-        raise SpaceError(f"--space: {architecture}: {parameter.name}: {', '.join(sorted(unknown))}: give low, high, log")
+        raise SpaceError(
+            f"--space: {architecture}: {parameter.name}: {', '.join(sorted(unknown))}: give low, high, log"
+        )
     low, high = given.get("low", parameter.low), given.get("high", parameter.high)
     for bound in (low, high):
         if not parameter.holds(_as_declared(parameter, bound)):
@@ -116,15 +118,19 @@ def _narrow_range(architecture: str, parameter: Parameter, given: Mapping[str, A
     if not isinstance(log, bool):
         raise SpaceError(f"--space: {architecture}: {parameter.name}: log = {log!r}; give true or false")
     if log and (low <= 0 or (isinstance(parameter, Whole) and parameter.step != 1)):
-        raise SpaceError(f"--space: {architecture}: {parameter.name} cannot be log: it reaches 0 or has steps; leave log out")
-    return replace(parameter, low=_as_declared(parameter, low), high=_as_declared(parameter, high), log=log)
+        raise SpaceError(
+            f"--space: {architecture}: {parameter.name} cannot be log: it reaches 0 or has steps; leave log out"
+        )
+    if isinstance(parameter, Whole):
+        return replace(parameter, low=int(low), high=int(high), log=log)
+    return replace(parameter, low=float(low), high=float(high), log=log)
 
 
 def _as_declared(parameter: Parameter, value: Any) -> Value:
     """TOML's `1` is a whole number; where a real one is declared it means 1.0."""
     if isinstance(parameter, Real) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _ordered(parameter: Parameter) -> bool:
@@ -132,4 +138,6 @@ def _ordered(parameter: Parameter) -> bool:
 
 
 def _outside(architecture: str, parameter: Parameter, value: object) -> SpaceError:
-    return SpaceError(f"--space: {architecture}: {parameter.name} = {value!r} is outside the space; give {parameter.told()}")
+    return SpaceError(
+        f"--space: {architecture}: {parameter.name} = {value!r} is outside the space; give {parameter.told()}"
+    )

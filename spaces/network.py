@@ -1,6 +1,6 @@
 """A backbone cut in two, with a head on it: the frozen trunk, the trained tail, and the whole model that predicts.
 
-    grey -> [trunk, frozen] -> features at the cut -> [tail: the rest of the backbone, and the head] -> logits
+grey -> [trunk, frozen] -> features at the cut -> [tail: the rest of the backbone, and the head] -> logits
 """
 
 from typing import Any

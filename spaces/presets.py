@@ -1,8 +1,9 @@
 """Configurations known to be good or worth comparing with, by name; `search.run --enqueue NAME` tries them first.
 
-`published`: the hand-made settings of the published project, whose results `results.import_csv` reads: Adam 1e-3, dropout
-0.2, batches of 32, backbone frozen, patience 20, with no, light and deep augmentation; the base CNN with 16, 32, 64, 128
-filters and 100 units. `published_tuned`: the best settings that its Keras Tuner runs found for the base CNN.
+`published`: the hand-made settings of the published project, whose results `results.import_csv` reads: Adam 1e-3,
+dropout 0.2, batches of 32, backbone frozen, patience 20, with no, light and deep augmentation; the base CNN with 16,
+32, 64, 128 filters and 100 units. `published_tuned`: the best settings that its Keras Tuner runs found for the base
+CNN.
 """
 
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ def _published() -> list[dict[str, Value]]:
 
 
 def _published_tuned() -> list[dict[str, Value]]:
-    tuned = {"augmentation": "deep", "callbacks_patience": 5}
+    tuned: dict[str, Value] = {"augmentation": "deep", "callbacks_patience": 5}
     return [
         _base_cnn((32, 32), 96, lr=1e-4, conv_dropout=0.0, **tuned),
         _base_cnn((32, 32, 32), 96, lr=5e-4, conv_dropout=0.1, **tuned),

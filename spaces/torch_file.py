@@ -19,7 +19,13 @@ from plumbing.errors import SpaceError
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
-STORAGES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4"}
+STORAGES = {
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+}
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,9 @@ def read_torch_file(path: Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file:
             return _read(file)
     except (pickle.UnpicklingError, struct.error, ValueError, KeyError, EOFError, AttributeError) as error:
-        raise SpaceError(f"{path.name}: not a legacy PyTorch file of plain arrays: {error}; install the package anew") from None
+        raise SpaceError(
+            f"{path.name}: not a legacy PyTorch file of plain arrays: {error}; install the package anew"
+        ) from None
 
 
 def _read(file: BufferedReader) -> dict[str, np.ndarray]:

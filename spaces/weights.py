@@ -65,7 +65,9 @@ def _load_file(backbone: Any, path: Path) -> None:
         if not old_layout:
             backbone.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
-        raise SpaceError(f"--weights: {path} does not fit the network: {error}; save it from the same network") from None
+        raise SpaceError(
+            f"--weights: {path} does not fit the network: {error}; save it from the same network"
+        ) from None
 
 
 def weights_digest(backbone: Any) -> str:

@@ -1,10 +1,10 @@
 """Optuna proposes, and keeps a true study in the same database, for `optuna.load_study` and `optuna-dashboard`.
 
 Exact resume. A proposal is made on a copy of the study in memory, by a sampler made for this one trial and seeded from
-(search seed, trial number), and then stored whole in one transaction, as a running trial with all its parameters. So a kill
-leaves no half-proposed trial, a sampler carries no state from trial to trial, and a resumed search proposes what an
-undisturbed one would. Whether a trial ended is our store's to say: it is told to Optuna afterwards, and by `catch_up` where
-a kill came between.
+(search seed, trial number), and then stored whole in one transaction, as a running trial with all its parameters. So a
+kill leaves no half-proposed trial, a sampler carries no state from trial to trial, and a resumed search proposes what
+an undisturbed one would. Whether a trial ended is our store's to say: it is told to Optuna afterwards, and by
+`catch_up` where a kill came between.
 
 `CmaEsSampler` is not offered: it unpickles its state from the store.
 """
@@ -94,7 +94,9 @@ def suggester(trial: optuna.Trial) -> Callable[[str, Parameter], Value]:
         if isinstance(parameter, Real):
             return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
         if isinstance(parameter, Choice):
-            return trial.suggest_categorical(name, parameter.choices)  # type: ignore[no-any-return]
+            chosen = trial.suggest_categorical(name, parameter.choices)
+            assert chosen is not None  # no parameter offers None
+            return chosen
         return trial.suggest_int(name, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
 
     return ask
@@ -119,7 +121,9 @@ class OptunaEngine:
                 storage=self.storage, study_name=name, direction="maximize", load_if_exists=True
             )
         except (RuntimeError, SQLAlchemyError) as error:
-            raise StoreError(f"--store {hide_password(url)}: Optuna cannot open it: {error}; give another store") from None
+            raise StoreError(
+                f"--store {hide_password(url)}: Optuna cannot open it: {error}; give another store"
+            ) from None
         if fresh and self.study.get_trials(deepcopy=False):
             raise StoreError(f"an Optuna study named {name}, not ours, is in the store already; give another --name")
 

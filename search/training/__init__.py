@@ -1,1 +1,1 @@
-"""One trial: `trial` puts its pieces together, `inputs` gives what it trains on, `fitting` trains, `scoring` measures."""
+"""One trial: `trial` joins the pieces, `inputs` gives what it trains on, `fitting` trains, `scoring` measures."""

@@ -1,7 +1,7 @@
 """Training a tail: epochs over views, early stopping on the objective, the best epoch's weights restored.
 
-Random draws (batch order, dropout, the head's initial weights) come from the search seed alone, so they are the same for
-all trials of a search: trials are comparable in pairs, and what ran before changes nothing.
+Random draws (batch order, dropout, the head's initial weights) come from the search seed alone, so they are the same
+for all trials of a search: trials are comparable in pairs, and what ran before changes nothing.
 """
 
 import math
@@ -95,7 +95,12 @@ def _or_least(value: float) -> float:
 
 
 def _epoch(
-    step: Any, course: Course, order: NDArray[np.int64], batch_size: int, epoch: int, weight_of_class: NDArray[np.float32]
+    step: Any,
+    course: Course,
+    order: NDArray[np.int64],
+    batch_size: int,
+    epoch: int,
+    weight_of_class: NDArray[np.float32],
 ) -> float:
     """One pass over the images; the mean of the batches' losses, weighted by their size."""
     inputs = course.inputs_of_epoch(epoch)
@@ -135,14 +140,13 @@ def make_step(tail: Any, configuration: Configuration, classes: int) -> Any:
     features = tf.TensorSpec((None, *tail.input.shape[1:]), tf.float32)
     signature = [features, tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None,), tf.float32)]
 
-    @tf.function(input_signature=signature)
     def step(inputs: Any, labels: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = loss_of(inputs, labels, weights)
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    return step
+    return tf.function(step, input_signature=signature)
 
 
 def make_optimizer(configuration: Configuration) -> Any:

@@ -39,7 +39,10 @@ class Backbones:
 
     def get(self, architecture: Architecture, image_size: int, configuration: Configuration) -> Backbone:
         """Raises: SpaceError where its weights are absent or do not fit."""
-        shape = (image_size, *(value for name, value in configuration.items() if name.startswith(("blocks", "filters"))))
+        shape = (
+            image_size,
+            *(value for name, value in configuration.items() if name.startswith(("blocks", "filters"))),
+        )
         known = self._built.get(architecture.name)
         if known is None or known[0] != shape:
             self._extractors = {key: value for key, value in self._extractors.items() if key[0] != architecture.name}

@@ -8,6 +8,7 @@ from radiographs.dataset import Dataset
 from results.evaluation import image_cases, plain_metrics, study_cases
 from results.records import ImageList
 
+
 def image_list(dataset: Dataset, split: str) -> ImageList:
     """The split's images as the store keeps them, in the order of probabilities."""
     images = dataset.split(split)

@@ -1,0 +1,11 @@
+"""What a store's trials say, for people: leaderboards, plots, one HTML page. Reads only the store.
+
+ranking             which trial comes first, and the sentence that says why
+tables              a data frame as text: cells, markdown, CSV; hostile names made harmless
+leaderboard         command: the leaderboards as markdown
+accuracy_plot       one row a model, three dots a row: train, valid and test accuracy
+data_plot           images per part, label and split
+figures             what the plots share: colours, fonts, PNG
+summary, html       what the page says; its template is report.html.j2
+build               command: everything into one folder
+"""

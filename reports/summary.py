@@ -1,0 +1,137 @@
+"""What the report says beside leaderboards and plots: searches, best trials, failures, images left out, repeating."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reports.ranking import ranked, ranked_by, state_counts, stored_parts
+from reports.tables import cell_text, interval_text, plain_line, without_passwords
+from results.records import FAILED, FINISHED, PRUNED, RUNNING, SPLITS, Search
+
+
+def searches_table(searches: Iterable[Search], trials: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """One row a search or import: what it searched, its images by split, its trials by state.
+
+    Args:
+        images: as `reports.data_plot.images_table` gives them; used where a search does not tell its own counts.
+    """
+    rows = []
+    for search in searches:
+        own = trials[trials["search"] == search.name]
+        states = state_counts(own)
+        tasks = [search.task] if search.task else stored_parts(own)
+        rows.append(
+            {
+                "search": search.name,
+                "task": ", ".join(tasks),
+                "engine": search.engine,
+                "objective": search.objective,
+                "architectures": ", ".join(dict.fromkeys(own["architecture"].dropna())),
+                "seed": search.seed,
+                "data": (search.data_hash or "")[:12],
+            }
+            | {"images (train / valid / test)": _images(search, images)}
+            | {state: states.get(state, 0) for state in (FINISHED, FAILED, PRUNED, RUNNING)}
+            | {"begun": search.created[:16].replace("T", " ")}
+        )
+    return pd.DataFrame(rows).convert_dtypes()
+
+
+def _images(search: Search, images: pd.DataFrame) -> str:
+    told = search.details.get("counts")
+    if not isinstance(told, Mapping):
+        listed = images[(images["task"] == search.task) & (images["data_hash"] == search.data_hash)]
+        told = listed.groupby("split")["images"].sum().to_dict()
+    return " / ".join(f"{told[split]:,}" if split in told else "?" for split in SPLITS) if told else ""
+
+
+def best_table(trials: pd.DataFrame) -> pd.DataFrame:
+    """The first trial of each part's default ranking, with study-level AUCs and their intervals as text."""
+    rows = []
+    for part in stored_parts(trials):
+        ranking = ranked(trials, part)
+        if ranking.empty:
+            continue
+        best = ranking.iloc[0]
+        aucs = {split: [best[f"{split}_auc{bound}"] for bound in ("", "_low", "_high")] for split in ("valid", "test")}
+        rows.append(
+            {"part": part, "name_code": best["name_code"], "search": best["search"], "trial": best["trial"]}
+            | {f"{split} AUC": interval_text(*values) for split, values in aucs.items()}
+            | {f"{split} accuracy": cell_text("_accuracy_eval", best[f"{split}_accuracy_eval"]) for split in aucs}
+            | {"chosen by": ranked_by(ranking)}
+        )
+    return pd.DataFrame(rows)
+
+
+def failures_table(trials: pd.DataFrame) -> pd.DataFrame:
+    """Failed trials with their reasons: search, trial, part_body, name_code, reason."""
+    failed = trials[trials["state"] == FAILED]
+    columns = ["search", "trial", "part_body", "name_code", "reason"]
+    table = failed[columns].astype({"reason": object}).reset_index(drop=True)
+    table["reason"] = [
+        without_passwords(reason) if isinstance(reason, str) else "unknown" for reason in table["reason"]
+    ]
+    return table
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Images that searches over the same data did not use; `images`: path and reason."""
+
+    searches: tuple[str, ...]
+    images: tuple[tuple[str, str], ...]
+
+
+def left_out_images(searches: Iterable[Search]) -> list[LeftOut]:
+    """The images left out, each list once, with the names of the searches that left them out."""
+    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for search in searches:
+        entries = search.details.get("left_out") or []
+        images = tuple((plain_line(each.get("path", "")), plain_line(each.get("reason", ""))) for each in entries)
+        if images:
+            found.setdefault(images, []).append(search.name)
+    return [LeftOut(tuple(names), images) for images, names in found.items()]
+
+
+def absent_classes(searches: Iterable[Search]) -> list[str]:
+    """A sentence for each search whose data lack classes."""
+    return [
+        f"{plain_line(search.name)}: no images of {', '.join(map(plain_line, absent))}; "
+        "its averages are over the classes present."
+        for search in searches
+        if (absent := search.details.get("classes_absent"))
+    ]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """How to repeat a search: the command, and what it depends on as name and value."""
+
+    search: str
+    imported: bool
+    command: str
+    facts: tuple[tuple[str, str], ...]
+    settings: str
+
+
+def how_to_repeat(searches: Iterable[Search]) -> list[Repeat]:
+    """One entry a search; passwords in URLs are left out."""
+    return [
+        Repeat(
+            search=plain_line(search.name),
+            imported=search.kind == "import",
+            command=without_passwords(plain_line(search.details.get("command") or "", longest=10_000)),
+            facts=tuple((name, cell_text(name, value)) for name, value in _facts(search).items() if value is not None),
+            settings=without_passwords(json.dumps(dict(search.settings), indent=2, sort_keys=True))
+            if search.settings
+            else "",
+        )
+        for search in searches
+    ]
+
+
+def _facts(search: Search) -> dict[str, Any]:
+    return {"seed": search.seed, "code_version": search.code_version, "data_hash": search.data_hash}
