@@ -7,6 +7,7 @@ What a reader sees after a kill: every committed trial whole, and the trial unde
 """
 
 import contextlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -263,18 +264,22 @@ def _insert(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) 
 
 
 def insert_history(connection: sa.Connection, trial_id: int, history: Any) -> None:
-    """One row an epoch."""
+    """One row an epoch; a value that is not finite is stored as null, which JSON has."""
     epochs = max((len(values) for values in history.values()), default=0)
     rows = [
         {
             "trial_id": trial_id,
             "epoch": epoch,
-            "metrics": {metric: values[epoch] for metric, values in history.items() if epoch < len(values)},
+            "metrics": {metric: _finite(values[epoch]) for metric, values in history.items() if epoch < len(values)},
         }
         for epoch in range(epochs)
     ]
     if rows:
         connection.execute(sa.insert(schema.histories), rows)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def insert_measures(connection: sa.Connection, trial_id: int, measures: Iterable[Measure]) -> None:

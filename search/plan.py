@@ -9,6 +9,8 @@ from typing import Any
 from radiographs.dataset import Listed, list_images
 from radiographs.splits import SPLITS
 from radiographs.synthetic import draw_dataset
+from results.connection import sqlite_path
+from results.store import Store
 from search.options import SYNTHETIC, Options
 from search.training.trial import view_of_epoch
 from spaces import architecture_named
@@ -62,6 +64,7 @@ def make_plan(options: Options) -> Plan:
 
     Raises: UserError naming what is wrong and the mend.
     """
+    check_store(options.store)
     architectures = tuple(architecture_named(name) for name in options.architectures)
     image_size = {each.name: options.image_size or each.native_size for each in architectures}
     for each in architectures:
@@ -75,6 +78,16 @@ def make_plan(options: Options) -> Plan:
     for configuration in enqueued:
         check_configuration(space, configuration)
     return Plan(options, listed, architectures, space, image_size, weights, enqueued)
+
+
+def check_store(url: str) -> None:
+    """Check a store that is there already, before slower work; one that is not is made later.
+
+    Raises: StoreError where it is no store of ours, or cannot be reached.
+    """
+    path = sqlite_path(url)
+    if path is None or path.exists():
+        Store.open(url, create=True).close()
 
 
 def data_folder(options: Options) -> Path:

@@ -57,7 +57,7 @@ def test_another_programs_database_is_refused_and_untouched(tmp_path: Path, crea
         connection.execute("CREATE TABLE albums (id INTEGER)")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"another program's database .*'albums'"):
+    with pytest.raises(StoreError, match=r"another program's .*'albums'"):
         Store.open(f"sqlite:///{path}", create=create)
     assert path.read_bytes() == before
 

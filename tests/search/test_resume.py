@@ -1,0 +1,176 @@
+"""A search killed at any instant resumes to the trials of one left alone."""
+
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.search.conftest import Ended, Searcher, killed
+
+# Python that runs in the search's process first and kills it, by SIGKILL, at one instant of trial 2.
+_KILL = "import os, signal\ndef die(): os.kill(os.getpid(), signal.SIGKILL)\n"
+MOMENTS = {
+    "after the proposal": _KILL
+    + """
+import results.store as s
+start = s.Store.start_trial
+s.Store.start_trial = lambda self, search, new: die() if new.number == 2 else start(self, search, new)
+""",
+    "in epoch 2": _KILL
+    + """
+import search.progress as p
+trials, after = [0], p.SearchProgress.after_epoch
+p.SearchProgress.after_epoch = lambda self, e, m: die() if self.done == 2 and e == 1 else after(self, e, m)
+""",
+    "between model and commit": _KILL
+    + """
+import results.store as s
+finish = s.Store.finish_trial
+s.Store.finish_trial = lambda self, t, r: die() if len(self.trials()) == 3 else finish(self, t, r)
+""",
+    "between commit and Optuna": _KILL
+    + """
+import search.engines.optuna_engine as o
+tell = o.OptunaEngine.tell
+o.OptunaEngine.tell = lambda self, t, h: die() if t.number == 2 else tell(self, t, h)
+""",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_invariant_4_a_search_killed_at_a_chosen_instant_resumes_to_the_same_trials(
+    searcher: Searcher, other: Searcher, capsys: pytest.CaptureFixture[str], moment: str
+) -> None:
+    assert other.here(capsys, "--trials", 4).code == 0
+
+    assert killed(searcher.apart("--trials", 4, before=MOMENTS[moment]))
+    assert searcher.here(capsys, "--trials", 4).code == 0
+
+    assert searcher.trials() == other.trials()
+    assert searcher.leaderboard(capsys) == other.leaderboard(capsys)
+
+
+@pytest.mark.slow
+def test_invariant_4_a_search_killed_at_five_random_instants_resumes_to_the_same_trials(
+    searcher: Searcher, other: Searcher, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TPE draws at random for its first ten trials: fourteen trials reach beyond."""
+    more = ("--trials", 14, "--architecture", "base_cnn", "--epochs", 2)
+    assert other.here(capsys, *more).code == 0
+
+    instants = random.Random(5)
+    deaths = 0
+    while deaths < 5:
+        with searcher.process(*more) as process:
+            try:
+                process.communicate(timeout=instants.uniform(5, 9))
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                deaths += 1
+                continue
+        break  # it finished between two kills
+    assert deaths >= 2  # else this would prove little
+    assert searcher.here(capsys, *more).code == 0
+
+    assert searcher.trials() == other.trials()
+    assert searcher.leaderboard(capsys) == other.leaderboard(capsys)
+
+
+@pytest.mark.slow
+def test_invariant_5_nothing_that_was_committed_is_trained_again(
+    searcher: Searcher, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert killed(searcher.apart(before=MOMENTS["between commit and Optuna"]))
+    before = {trial["trial"]: trial for trial in searcher.trials()}
+    assert [trial["state"] for trial in before.values()] == ["finished"] * 3
+
+    resumed = searcher.here(capsys)  # three trials in all: none is left to do
+
+    assert resumed.summary["finished"] == 3
+    assert "trial 2" not in resumed.err
+    assert {trial["trial"]: trial for trial in searcher.trials()} == before
+
+
+@pytest.mark.slow
+def test_a_running_trial_is_visible_after_a_kill_and_has_no_result(searcher: Searcher) -> None:
+    assert killed(searcher.apart(before=MOMENTS["in epoch 2"]))
+    states = [trial["state"] for trial in searcher.trials()]
+    assert states == ["finished", "finished", "running"]
+    assert searcher.trials()[2]["valid_auc"] is None
+
+
+@pytest.mark.slow
+def test_temporary_files_of_a_killed_search_are_removed_by_the_next(
+    searcher: Searcher, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half_saved = _KILL + "import search.models as m\nm.ModelKeeper.save = lambda self, model, path: half(path)\n"
+    half_saved += """
+def half(path):
+    from plumbing.files import atomic_path
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(b"half a model")
+        die()
+"""
+    assert killed(searcher.apart("--trials", 1, before=half_saved))
+    assert list(searcher.runs.rglob(".tmp-*"))
+    assert searcher.here(capsys, "--trials", 1).code == 0
+    assert not list(searcher.runs.rglob(".tmp-*"))
+
+
+@pytest.mark.slow
+def test_interrupt_exits_with_130_and_the_command_that_resumes(searcher: Searcher) -> None:
+    at_epoch_2 = """
+import os, signal
+import search.progress as p
+after = p.SearchProgress.after_epoch
+def once(self, e, m):
+    if e == 1:
+        os.kill(os.getpid(), signal.SIGINT)
+    after(self, e, m)
+p.SearchProgress.after_epoch = once
+"""
+    ended = searcher.apart(before=at_epoch_2)
+    assert ended.code == 130
+    (line,) = ended.err.splitlines()
+    assert line.startswith("search.run: interrupted; resume with: python -m search.run --part XR_WRIST")
+
+
+def test_the_same_command_with_more_trials_goes_on(searcher: Searcher, capsys: pytest.CaptureFixture[str]) -> None:
+    assert searcher.here(capsys, "--trials", 2).summary["trials"] == 2
+    first = searcher.trials()
+    assert searcher.here(capsys, "--trials", 3).summary["trials"] == 3
+    assert searcher.trials()[:2] == first
+
+
+def test_a_changed_setting_is_named_and_nothing_is_touched(
+    searcher: Searcher, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    searcher.here(capsys, "--trials", 1)
+    before = (searcher.folder / "results.db").read_bytes()
+    narrowed = tmp_path / "narrow.toml"
+    narrowed.write_text("[all]\nlr = 0.001\n")
+    for more, named in (
+        (("--seed", 1), "seed 0, now 1"),
+        (("--epochs", 4), "epochs 3, now 4"),
+        (("--space", narrowed), "other space"),
+        (("--data", _other_data(searcher, tmp_path)), "other data"),
+    ):
+        ended: Ended = searcher.here(capsys, "--trials", 2, *more)
+        assert ended.code == 2
+        assert named in ended.err
+        assert len(ended.err.splitlines()) == 1
+    assert (searcher.folder / "results.db").read_bytes() == before
+
+
+def _other_data(searcher: Searcher, tmp_path: Path) -> Path:
+    """The same data set with one image changed."""
+    import shutil
+
+    copy = tmp_path / "changed"
+    shutil.copytree(searcher.data, copy)
+    changed = sorted((copy / "train" / "XR_WRIST").rglob("*.png"))
+    changed[0].write_bytes(changed[-1].read_bytes())
+    return copy
