@@ -1,0 +1,38 @@
+# Each target sets up what it needs in .venv; PYTHON chooses the interpreter (3.11 or 3.12).
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check format clean
+
+# The main job on drawn data: search, report, one prediction.
+demo: .venv/installed
+	$(BIN)/python -m search.run --part XR_ELBOW --data synthetic --name demo \
+		--architecture efficientnet_lite0 --architecture base_cnn --trials 12 --epochs 12 --image-size 128
+	$(BIN)/python -m reports.leaderboard --part XR_ELBOW
+	$(BIN)/python -m predict $$(ls runs/synthetic/MURA-v1.1/valid/XR_ELBOW/*/*/image1.png | head -n 3) --part XR_ELBOW
+	$(BIN)/python -m reports.build --out runs/report
+
+# Everything that must hold: lint, types, all tests.
+test: check
+	$(BIN)/python -m pytest --durations=5
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
