@@ -35,7 +35,8 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Tells defaults, but not `(default: None)` and the like."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False, True) else super()._get_help_string(action)
+        plain = action.default is None or isinstance(action.default, bool)
+        return action.help if plain else super()._get_help_string(action)
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -1,10 +1,23 @@
-"""Progress bars of long work, on stderr; nothing is drawn where stderr is no terminal."""
+"""Progress of long work, on stderr; nothing is drawn where stderr is no terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Advance = Callable[[int], None]
+
+
+@cache
+def console() -> "Console":
+    """The one console on stderr: bars within bars are drawn together only on the same one."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
 
 
 @contextmanager
@@ -13,10 +26,9 @@ def progress_bar(description: str, total: int) -> Iterator[Advance]:
     if not sys.stderr.isatty():
         yield lambda steps: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console(), transient=True) as progress:
         task = progress.add_task(description, total=total)
         yield lambda steps: progress.advance(task, steps)

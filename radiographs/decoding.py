@@ -51,6 +51,8 @@ def decode(content: bytes, size: int) -> NDArray[np.uint8]:
 def _to_grey(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, np.float64)
+        if np.isnan(values).any():
+            raise Unreadable("holds values that are not a number")
         most = 65535.0 if values.max(initial=0.0) > 255 else 255.0
         return Image.fromarray(np.clip(np.rint(values * (255 / most)), 0, 255).astype(np.uint8))
     return image.convert("L")

@@ -1,8 +1,8 @@
 """Patient-level splits: MURA's `valid` folder is test, and our valid is cut from its `train` by patient.
 
-A patient is in one split only, over all parts together. The cut is stratified by part and label: the rarest stratum is
-filled first, with its patients of the smallest hash, so that adding patients moves few; a patient who is the last one left
-in train of any stratum stays there.
+A patient is in one split only, over all parts together. The cut is stratified by part and label: each stratum, the
+rarest first, gives its patients with the smallest hash to valid, so that adding patients moves few. The last patient
+that a stratum has in train stays there.
 """
 
 import pandas as pd
@@ -43,12 +43,16 @@ def _valid_patients(train: pd.DataFrame, seed: int) -> set[str]:
         members.setdefault((part, label), set()).add(patient)
         strata_of.setdefault(patient, set()).add((part, label))
     chosen: set[str] = set()
+    passed: set[str] = set()  # patients of rarer strata: taken only where no other is left
     for stratum in sorted(members, key=lambda each: (len(members[each]), each)):
+        patients = members[stratum]
         # At least one where one can be spared: a stratum of one patient stays in train.
-        wanted = max(1, round(VALID_SHARE * len(members[stratum]))) if len(members[stratum]) > 1 else 0
-        for patient in sorted(members[stratum] - chosen, key=lambda each: (seed_of("split", seed, each), each)):
-            if len(members[stratum] & chosen) >= wanted:
+        wanted = max(1, round(VALID_SHARE * len(patients))) if len(patients) > 1 else 0
+        ranked = sorted(patients - chosen, key=lambda each: (each in passed, seed_of("split", seed, each), each))
+        for patient in ranked:
+            if len(patients & chosen) >= wanted:
                 break
             if all(members[own] - chosen - {patient} for own in strata_of[patient]):
                 chosen.add(patient)
+        passed |= patients
     return chosen

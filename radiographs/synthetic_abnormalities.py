@@ -22,9 +22,9 @@ Floats = npt.NDArray[np.float32]
 # abnormalities are so large relative to its bones that a head on frozen ImageNet features reaches a study AUC of
 # 0.75 to 0.9 on 60 patients of any part.
 EASE, HARDNESS = 3.0, 1.1
-SIZE = {"XR_ELBOW": 1.25, "XR_FINGER": 1.3, "XR_FOREARM": 1.9, "XR_HAND": 1.8, "XR_HUMERUS": 0.55,
-        "XR_SHOULDER": 1.55, "XR_WRIST": 1.5}  # fmt: skip
-NEARLY_INVISIBLE = 0.1
+SIZE = {"XR_ELBOW": 1.15, "XR_FINGER": 1.1, "XR_FOREARM": 1.9, "XR_HAND": 1.8, "XR_HUMERUS": 0.45,
+        "XR_SHOULDER": 0.9, "XR_WRIST": 1.5}  # fmt: skip
+NEARLY_INVISIBLE = 0.3
 BONES_HIT = {"XR_HAND": 3}  # elsewhere one; a hand has so many small bones that one alone is lost among them
 FINEST = 0.006  # least size of a detail, a pixel of 160: without it those of small bones would vanish
 PLATE_EDGE = 0.0025  # over which metal fades

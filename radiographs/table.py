@@ -5,6 +5,7 @@ MURA's `valid` folder is our test split; `radiographs.splits` cuts our valid spl
 """
 
 import csv
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from radiographs.parts import PARTS
 
 FOLDERS = ("train", "valid")
 IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+HIDDEN = "a hidden file"
 COLUMNS = ["path", "folder", "part", "patient", "study", "label"]
 _IMAGE = re.compile(r"(?P<study>(?P<part>[^/]+)/(?P<patient>patient[^/]+)/(?P<name>study[^/]+))/(?P<file>[^/]+)")
 _LABEL = re.compile(r"_(positive|negative)$")
@@ -109,9 +111,8 @@ def _scan_folder(root: Path, folder: str) -> tuple[list[dict[str, object]], list
                 "label": label,
             }
         )
-    left_out += _empty_studies(
-        root, folder, {str(row["study"]) for row in rows} | {_study(left.path) for left in left_out}, labels
-    )
+    known = {str(row["study"]) for row in rows} | {_study(left.path) for left in left_out if left.reason != HIDDEN}
+    left_out += _empty_studies(root, folder, known, labels)
     return rows, left_out
 
 
@@ -129,9 +130,7 @@ def _study(path: str) -> str:
 def _files(root: Path, folder: str) -> tuple[list[str], list[LeftOut]]:
     """The usable image paths below a folder, sorted, and the files that are no images of ours."""
     present, left_out = [], []
-    for path in sorted((root / folder).rglob("*")):
-        if path.is_dir():
-            continue
+    for path in sorted(_walk(root / folder)):
         relative = path.relative_to(root).as_posix()
         reason = _unusable(relative)
         if reason is None:
@@ -141,10 +140,22 @@ def _files(root: Path, folder: str) -> tuple[list[str], list[LeftOut]]:
     return present, left_out
 
 
+def _walk(folder: Path) -> Iterator[Path]:
+    """Every file below the folder, that of linked folders too; a link to a folder above itself is passed over."""
+    for here, folders, files in os.walk(folder, followlinks=True):
+        own = Path(here)
+        folders[:] = [
+            name
+            for name in folders
+            if not ((own / name).is_symlink() and own.resolve().is_relative_to((own / name).resolve()))
+        ]
+        yield from (own / name for name in files)
+
+
 def _unusable(relative: str) -> str | None:
     inside = relative.split("/", 1)[1]
     if inside.rsplit("/", 1)[-1].startswith("."):
-        return "a hidden file"
+        return HIDDEN
     if inside.split("/")[0] not in PARTS:
         return "of no known part"
     if _IMAGE.fullmatch(inside) is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from radiographs.dataset import Listed, list_images
 from radiographs.splits import SPLITS
-from radiographs.synthetic import draw_dataset
+from radiographs.synthetic import draw_with_progress_bar
 from results.connection import sqlite_path
 from results.store import Store
 from search.options import SYNTHETIC, Options
@@ -93,7 +93,7 @@ def check_store(url: str) -> None:
 def data_folder(options: Options) -> Path:
     """The folder of radiographs; the synthetic set is drawn where it was asked for and is not there."""
     if options.data == SYNTHETIC:
-        return draw_dataset(options.runs / SYNTHETIC)
+        return draw_with_progress_bar(options.runs / SYNTHETIC)
     return Path(options.data)
 
 

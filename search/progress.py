@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from plumbing.progress import console
 from results.records import FINISHED, Trial
 
 
@@ -19,7 +19,7 @@ class SearchProgress:
         self.objective, self.trials, self.done, self.epochs, self.best = objective, trials, done, epochs, best
         self.ran = 0
         self.started = time.monotonic()
-        self.console = Console(stderr=True, highlight=False)
+        self.console = console()
         columns = (TextColumn("trial"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"))
         self.live: Any = Progress(*columns, console=self.console, transient=True) if sys.stderr.isatty() else None
 

@@ -43,7 +43,8 @@ def make_tail(backbone: Any, cut: Cut, configuration: Configuration, classes: in
         rest = keras().Model(start, backbone.output)
         copy = keras().models.clone_model(rest)
         copy.set_weights(rest.get_weights())
-        copy.trainable = True
+        for layer in copy.layers:  # `copy.trainable = True` alone leaves them as frozen as the backbone's
+            layer.trainable = True
         flow = copy(features)
     logits = _head(flow, configuration, classes, seed)
     return keras().Model(features, logits, name="tail")

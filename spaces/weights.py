@@ -1,6 +1,7 @@
 """Where a backbone's weights come from: ImageNet, random by the fixed data seed, or a folder of the user's."""
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,10 @@ def _load_file(backbone: Any, path: Path) -> None:
             if old_layout:
                 keras().src.legacy.saving.legacy_h5_format.load_weights_from_hdf5_group(file, backbone)
         if not old_layout:
-            backbone.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # Keras only warns of layers that the file does not hold
+                backbone.load_weights(path)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
         raise SpaceError(
             f"--weights: {path} does not fit the network: {error}; save it from the same network"
         ) from None

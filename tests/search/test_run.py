@@ -193,7 +193,7 @@ def test_explain_tells_the_plan_and_makes_nothing(searcher: Searcher, capsys: Ca
 def test_synthetic_is_drawn_once_under_runs(
     searcher: Searcher, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.plan.draw_dataset", lambda folder: draw_dataset(folder, 70))
+    monkeypatch.setattr("search.plan.draw_with_progress_bar", lambda folder: draw_dataset(folder, 70))
     ended = searcher.here(capsys, "--data", "synthetic", "--trials", 1, "--epochs", 1)
     assert ended.code == 0
     assert (searcher.runs / "synthetic" / "MURA-v1.1" / "train").is_dir()

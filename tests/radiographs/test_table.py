@@ -1,0 +1,208 @@
+"""The CSVs and the folder tree give one table; what is not used is named."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from plumbing.errors import DataError
+from radiographs.table import COLUMNS, find_root, scan
+from tests.radiographs.conftest import Mura
+
+
+def left_out(root: Path) -> dict[str, str]:
+    return {left.path: left.reason for left in scan(root).left_out}
+
+
+def remove_lists(root: Path) -> None:
+    for file in root.glob("*.csv"):
+        file.unlink()
+
+
+def append(file: Path, line: str) -> None:
+    file.write_text(f"{file.read_text()}{line}\n")
+
+
+def test_lists_and_folder_tree_give_the_same_table(small: Mura) -> None:
+    listed = scan(small.root)
+    remove_lists(small.root)
+    found = scan(small.root)
+    pd.testing.assert_frame_equal(listed.images, found.images)
+    assert listed.left_out == found.left_out == ()
+
+
+def test_a_row_says_where_an_image_is_and_whose(mura: Mura) -> None:
+    mura.study("valid", "XR_WRIST", "00042", 1, number=3)
+    row = scan(mura.root).images.iloc[0]
+    study = "XR_WRIST/patient00042/study3_positive"
+    expected = [f"valid/{study}/image1.png", "valid", "XR_WRIST", "patient00042", study, 1]
+    assert row[COLUMNS].tolist() == expected
+
+
+def test_listed_images_that_are_absent_are_named(small: Mura) -> None:
+    (small.root / "train/XR_HAND/patient00000/study1_negative/image2.png").unlink()
+    path = "train/XR_HAND/patient00000/study1_negative/image2.png"
+    assert left_out(small.root) == {path: "listed in train_image_paths.csv, but no such file"}
+    assert path not in set(scan(small.root).images["path"])
+
+
+def test_images_that_no_list_names_are_left_out_and_named(small: Mura) -> None:
+    path = "train/XR_HAND/patient00000/study1_negative/image3.png"
+    small.image(path)
+    assert left_out(small.root) == {path: "found, but not listed in train_image_paths.csv"}
+    assert path not in set(scan(small.root).images["path"])
+
+
+def test_an_image_listed_twice_counts_once(small: Mura) -> None:
+    path = "train/XR_HAND/patient00000/study1_negative/image1.png"
+    append(small.root / "train_image_paths.csv", f"MURA-v1.1/{path}")
+    assert (scan(small.root).images["path"] == path).sum() == 1
+
+
+def test_a_listed_study_without_a_folder_is_named(small: Mura) -> None:
+    append(small.root / "train_labeled_studies.csv", "MURA-v1.1/train/XR_HAND/patient00099/study1_positive/,1")
+    assert left_out(small.root) == {"train/XR_HAND/patient00099/study1_positive": "a study without images"}
+
+
+@pytest.mark.parametrize("with_lists", [True, False])
+@pytest.mark.parametrize("inside", [[], [".DS_Store"]])
+def test_an_empty_study_folder_is_named_though_it_holds_hidden_files(
+    small: Mura, with_lists: bool, inside: list[str]
+) -> None:
+    study = small.root / "valid/XR_HAND/patient00099/study1_positive"
+    study.mkdir(parents=True)
+    for name in inside:
+        (study / name).touch()
+    if not with_lists:
+        remove_lists(small.root)
+    assert left_out(small.root)["valid/XR_HAND/patient00099/study1_positive"] == "a study without images"
+
+
+def test_images_of_no_known_part_are_named(small: Mura) -> None:
+    paths = small.study("train", "XR_SKULL", "00001", 0)
+    small.write_lists()
+    assert left_out(small.root) == {paths[0]: "of no known part"}
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("train/XR_HAND/patient00000/study1_negative/._image1.png", "a hidden file"),
+        ("train/XR_HAND/patient00000/study1_negative/notes.txt", "not an image by its ending"),
+        ("train/XR_HAND/patient00000/image1.png", "not at part/patient/study/image"),
+        ("train/XR_HAND/patient00000/study1_negative/deeper/image1.png", "not at part/patient/study/image"),
+        ("train/XR_HAND/someone/study1_negative/image1.png", "not at part/patient/study/image"),
+    ],
+)
+def test_files_that_are_no_image_of_ours_are_named_once(small: Mura, path: str, reason: str) -> None:
+    (small.root / path).parent.mkdir(parents=True, exist_ok=True)
+    (small.root / path).write_bytes(b"x")
+    found = [left for left in scan(small.root).left_out if left.path == path]
+    assert [left.reason for left in found] == [reason]
+    append(small.root / "train_image_paths.csv", path)
+    assert [left.path for left in scan(small.root).left_out].count(path) == 1
+
+
+@pytest.mark.parametrize("ending", [".PNG", ".jpg", ".JPEG", ".bmp", ".tif", ".TIFF"])
+def test_endings_of_images_count_in_either_case(small: Mura, ending: str) -> None:
+    remove_lists(small.root)
+    path = f"train/XR_HAND/patient00000/study1_negative/other{ending}"
+    (small.root / path).write_bytes(b"x")
+    assert path in set(scan(small.root).images["path"])
+
+
+def test_the_lists_label_beats_the_folders_name(small: Mura) -> None:
+    file = small.root / "train_labeled_studies.csv"
+    file.write_text(file.read_text().replace("patient00000/study1_negative/,0", "patient00000/study1_negative/,1"))
+    images = scan(small.root).images
+    assert set(images.loc[images["patient"] == "patient00000", "label"]) == {1}
+
+
+def test_a_study_without_any_label_is_left_out_and_named(small: Mura) -> None:
+    remove_lists(small.root)
+    path = "train/XR_HAND/patient00077/study1/image1.png"
+    small.image(path)
+    assert "in no CSV and ends in neither _positive nor _negative" in left_out(small.root)[path]
+    assert path not in set(scan(small.root).images["path"])
+
+
+def test_the_folder_may_be_renamed_or_its_parent_given(small: Mura) -> None:
+    expected = scan(small.root).images
+    pd.testing.assert_frame_equal(scan(small.root.parent).images, expected)
+    renamed = small.root.rename(small.root.parent / "my radiographs")
+    pd.testing.assert_frame_equal(scan(renamed).images, expected)
+    assert find_root(renamed.parent) == renamed
+
+
+def test_a_part_that_is_a_link_to_another_folder_is_followed(small: Mura) -> None:
+    expected = scan(small.root).images
+    elsewhere = small.root.parent / "elsewhere"
+    shutil.move(small.root / "train" / "XR_HAND", elsewhere)
+    (small.root / "train" / "XR_HAND").symlink_to(elsewhere)
+    pd.testing.assert_frame_equal(scan(small.root).images, expected)
+
+
+def test_a_link_to_a_folder_above_does_not_go_round_for_ever(small: Mura) -> None:
+    (small.root / "train" / "XR_HAND" / "above").symlink_to(small.root)
+    assert len(scan(small.root).images) == 24
+
+
+def test_lists_written_on_windows_are_read(small: Mura) -> None:
+    expected = scan(small.root).images
+    for file in small.root.glob("*.csv"):
+        text = file.read_text().replace("/", "\\").replace("\n", "\r\n")
+        file.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    pd.testing.assert_frame_equal(scan(small.root).images, expected)
+
+
+def test_lists_whose_paths_begin_at_the_split_are_read(small: Mura) -> None:
+    expected = scan(small.root).images
+    for file in small.root.glob("*.csv"):
+        file.write_text(file.read_text().replace("MURA-v1.1/", ""))
+    pd.testing.assert_frame_equal(scan(small.root).images, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "told"),
+    [
+        ("train_labeled_studies.csv", "MURA-v1.1/train/XR_HAND/patient1/study1/", "is not study,0 or study,1"),
+        ("train_labeled_studies.csv", "MURA-v1.1/train/XR_HAND/patient1/study1/,2", "is not study,0 or study,1"),
+        ("train_labeled_studies.csv", "study,label", "is not study,0 or study,1"),
+        ("train_labeled_studies.csv", "MURA-v1.1/valid/XR_HAND/patient1/study1/,1", "is not a path in train/"),
+        ("valid_image_paths.csv", "path", "is not a path in valid/"),
+        ("valid_image_paths.csv", "MURA-v1.1/valid/../../secret.png", "is not a path in valid/"),
+    ],
+)
+def test_a_bad_line_of_a_list_is_one_line_naming_file_and_line(small: Mura, name: str, line: str, told: str) -> None:
+    append(small.root / name, line)
+    with pytest.raises(DataError, match=told) as raised:
+        scan(small.root)
+    assert str(small.root / name) in str(raised.value)
+    assert line.split(",")[0] in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_list_that_is_no_text_is_one_line(small: Mura) -> None:
+    (small.root / "train_image_paths.csv").write_bytes(b"\xff\xfe\x00MURA")
+    with pytest.raises(DataError, match=r"train_image_paths\.csv: cannot be read"):
+        scan(small.root)
+
+
+@pytest.mark.parametrize("gone", [["train"], ["valid"], ["train", "valid"]])
+def test_a_folder_without_train_or_valid_says_which_is_missing(small: Mura, gone: list[str]) -> None:
+    for folder in gone:
+        shutil.rmtree(small.root / folder)
+    with pytest.raises(DataError, match=f"no {' and '.join(gone)} folder in it"):
+        scan(small.root)
+
+
+def test_a_folder_that_is_absent_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no such folder; give MURA-v1\.1"):
+        scan(tmp_path / "absent")
+
+
+def test_empty_folders_give_an_empty_table(mura: Mura) -> None:
+    found = scan(mura.root)
+    assert found.images.empty
+    assert found.images.columns.tolist() == COLUMNS
