@@ -7,7 +7,7 @@ BIN := .venv/bin
 # The main job on drawn data: search, report, one prediction.
 demo: .venv/installed
 	$(BIN)/python -m search.run --part XR_ELBOW --data synthetic --name demo \
-		--architecture efficientnet_lite0 --architecture base_cnn --trials 12 --epochs 12 --image-size 128
+		--architecture efficientnet_lite0 --trials 12 --epochs 12 --image-size 128
 	$(BIN)/python -m reports.leaderboard --part XR_ELBOW
 	$(BIN)/python -m predict $$(ls runs/synthetic/MURA-v1.1/valid/XR_ELBOW/*/*/image1.png | head -n 3) --part XR_ELBOW
 	$(BIN)/python -m reports.build --out runs/report

@@ -7,6 +7,7 @@ wait for. Without the cache the same extractor computes the same numbers again, 
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,8 @@ class FeatureCache:
                 with atomic_path(path) as temporary:
                     shape = (len(digests), *extractor.shape)
                     kept = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
+                    with temporary.open("r+b") as file:  # a full disk must say so here, not kill the writer of a hole
+                        os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
                     extract(extractor, pixels, digests, level, view, kept)
                     kept.flush()
         return np.asarray(np.lib.format.open_memmap(path, "r"))

@@ -86,8 +86,8 @@ def run_command(command: str, main: Callable[[Sequence[str]], int], arguments: S
         return 2
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """An argparse type: a whole number of at least `least`."""
+def at_least(least: int, most: int | None = None) -> Callable[[str], int]:
+    """An argparse type: a whole number of at least `least`, at most `most` where it is given."""
 
     def parse(text: str) -> int:
         try:
@@ -96,6 +96,8 @@ def at_least(least: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
         if number < least:
             raise argparse.ArgumentTypeError(f"{number} is below {least}; give {least} or more")
+        if most is not None and number > most:
+            raise argparse.ArgumentTypeError(f"{number} is above {most}; give {most} or less")
         return number
 
     return parse

@@ -25,6 +25,8 @@ def calculate_binary(name_code: str, part_body: str, image_url: str, store: str 
     Returns: `X-ray of XR_HUMERUS is abnormal.` or the same with `normal`.
     Raises: UserError where store, model or image cannot be used.
     """
+    if part_body == ALL_PARTS:
+        raise UsageError("calculate_binary takes one part; for all_parts call calculate_14cls")
     label = _label(name_code, part_body, image_url, store)
     return _say(f"X-ray of {part_body} is {label}.")
 

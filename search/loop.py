@@ -4,6 +4,8 @@ A trial is finished when its row is committed. The order of writes makes any ins
 proposal, the store the running trial, then the model file, then the result in one transaction, then the engine is told.
 """
 
+import gc
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,7 +45,8 @@ def run_search(run: SearchRun) -> None:
     Raises: SearchFailed after three failures in a row for the same reason.
     """
     known = run.store.trials(run.search.id)
-    run.engine.catch_up(known)
+    histories = run.store.histories([trial.id for trial in known])
+    run.engine.catch_up(known, {key: _numbers(history, run.setting.objective) for key, history in histories.items()})
     run.keeper.tidy()
     ended = [trial for trial in known if trial.state != RUNNING]
     best = best_trials(ended, 1)
@@ -58,8 +61,14 @@ def run_search(run: SearchRun) -> None:
             trial, objective = _run_one(run, proposal, bar)
             run.engine.tell(trial, objective)
             bar.after_trial(trial)
+            gc.collect()  # a trial's network and graphs refer to one another in circles
             ended.append(trial)
             _check_failures(ended)
+
+
+def _numbers(history: Mapping[str, Sequence[float | None]], metric: str) -> list[float]:
+    """The metric by epoch; NaN, which no database keeps alike, where it was not defined."""
+    return [math.nan if value is None else value for value in history.get(metric, ())]
 
 
 def _run_one(run: SearchRun, proposal: Proposal, bar: SearchProgress) -> tuple[Trial, list[float]]:

@@ -1,12 +1,15 @@
 """The models of a search's best trials, kept below the runs folder; the others' are removed."""
 
+import fcntl
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from plumbing.errors import UsageError
 from plumbing.files import atomic_path
+from results.connection import hide_password, sqlite_path
 from results.records import FINISHED, Search, Trial
 from results.store import Store
 
@@ -22,18 +25,40 @@ def _value(trial: Trial) -> float:
     return trial.value
 
 
-class ModelKeeper:
-    """Keeps the models of the best `count` trials of a search.
+def folder_of(name: str, store: str, runs: Path) -> Path:
+    """Where a search's models are kept.
 
-    The folder's name holds a digest of the search's settings, so that searches of one name in different stores that
-    share a runs folder do not overwrite each other's models.
+    The folder's name holds a digest of the store, so that searches of one name in different stores that share a runs
+    folder keep apart.
     """
+    database = sqlite_path(store)
+    place = str(database.resolve()) if database else hide_password(store)
+    digest = hashlib.blake2b(place.encode(), digest_size=4).hexdigest()
+    return runs / "models" / f"{name}-{digest}"
 
-    def __init__(self, store: Store, search: Search, runs: Path, count: int) -> None:
-        settings = json.dumps(search.settings, sort_keys=True).encode()
-        digest = hashlib.blake2b(settings, digest_size=4).hexdigest()
-        self.folder = runs / "models" / f"{search.name}-{digest}"
-        self.store, self.search, self.count = store, search, count
+
+@contextmanager
+def only_one(name: str, folder: Path) -> Iterator[None]:
+    """Refuse a search that another process runs with the same store and runs folder.
+
+    Raises: UsageError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"search {name} is running in another process; wait for it, or give another --name"
+            ) from None
+        yield
+
+
+class ModelKeeper:
+    """Keeps the models of the best `count` trials of a search in its folder."""
+
+    def __init__(self, store: Store, search: Search, folder: Path, count: int) -> None:
+        self.store, self.search, self.folder, self.count = store, search, folder, count
 
     def path_for(self, number: int, value: float) -> Path | None:
         """Where the model of a trial that ends now belongs, None where it is not among the best."""
@@ -54,4 +79,6 @@ class ModelKeeper:
         for trial in trials:
             if trial.model_path is not None and trial.number not in best:
                 self.store.forget_model(trial.id)
-                Path(trial.model_path).unlink(missing_ok=True)
+        for path in self.folder.glob("*.keras"):
+            if int(path.stem) not in best:
+                path.unlink(missing_ok=True)

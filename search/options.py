@@ -17,6 +17,7 @@ from spaces import ARCHITECTURES
 SYNTHETIC = "synthetic"
 DEFAULT_DATA = "data/MURA-v1.1"
 OBJECTIVES = ("val_auc", "val_accuracy", "val_kappa")
+MOST = 2**31 - 1  # what a database's integer holds
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -59,11 +60,12 @@ def parse(arguments: Sequence[str]) -> Options:
         raise UsageError("--workers above 1 and --ray are not built yet; leave them out")
     if given.pruner != "none":
         raise UsageError("--pruner is not built yet; leave it out")
+    names = [each.name for each in ARCHITECTURES]  # in their own order, whatever the command's
     return Options(
         part=given.part,
         trials=given.trials,
         data=given.data or os.environ.get("MURA_DIR") or DEFAULT_DATA,
-        architectures=tuple(dict.fromkeys(given.architecture or [each.name for each in ARCHITECTURES])),
+        architectures=tuple(name for name in names if name in (given.architecture or names)),
         engine=given.engine,
         sampler=given.sampler,
         objective=given.objective,
@@ -100,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--sampler", default="tpe", help="tpe, random, qmc, nsga2, or gp (needs torch)")
     add("--pruner", default="none", choices=("none",), help="stops unpromising trials early")
     add("--objective", choices=OBJECTIVES, default=OBJECTIVES[0], help="what is maximised on the valid split")
-    add("--epochs", type=at_least(1), default=20, metavar="N", help="most epochs a trial may train")
+    add("--epochs", type=at_least(1, MOST), default=20, metavar="N", help="most epochs a trial may train")
     add("--image-size", type=at_least(1), metavar="N", help="pixels a side; default: the architecture's native size")
     add("--weights", default="imagenet", metavar="imagenet|random|DIR",
         help="of the backbones; DIR holds <architecture>.weights.h5 files")  # fmt: skip
@@ -109,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--name", help="of the search; default <part>-<engine>")
     add("--space", type=Path, metavar="FILE", help="TOML file that narrows the space")
     add("--enqueue", metavar="PRESET", help="try a preset's configurations first: published, published_tuned")
-    add("--seed", type=int, default=0, help="of proposals, batch order, dropout and heads")
+    add("--seed", type=at_least(0, MOST), metavar="N", default=0, help="of proposals, batch order, dropout and heads")
     add("--workers", type=at_least(1), default=1, metavar="N", help="processes; only 1 for now")
     add("--ray", metavar="ADDRESS", help="not built yet")
     add("--views", type=at_least(1), default=4, metavar="N", help="augmented views of an image; epoch e uses e mod N")

@@ -1,11 +1,13 @@
 """What a search means for the data and the machine at hand, before anything is trained or stored."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from plumbing.errors import StoreError
 from radiographs.dataset import Listed, list_images
 from radiographs.splits import SPLITS
 from radiographs.synthetic import draw_with_progress_bar
@@ -71,7 +73,9 @@ def make_plan(options: Options) -> Plan:
         each.check_size(image_size[each.name])
     weights = {each.name: weights_of(each, options.weights) for each in architectures}
     narrowing = read_narrowing(options.space) if options.space else {}
-    make_space(architectures, narrowing, cheap_cuts=False)  # errors of the file before slower work
+    widest = make_space(architectures, narrowing, cheap_cuts=False)  # errors of the file before slower work
+    if options.enqueue:
+        preset(options.enqueue, widest)
     listed = list_images(data_folder(options), options.part)
     space = make_space(architectures, narrowing, cheap_cuts=not _has_gpu())
     enqueued = preset(options.enqueue, space) if options.enqueue else []
@@ -83,11 +87,20 @@ def make_plan(options: Options) -> Plan:
 def check_store(url: str) -> None:
     """Check a store that is there already, before slower work; one that is not is made later.
 
-    Raises: StoreError where it is no store of ours, or cannot be reached.
+    Raises: StoreError where it is no store of ours, cannot be reached, or has no place that can be written.
     """
-    path = sqlite_path(url)
-    if path is None or path.exists():
+    if store_exists(url):
         Store.open(url, create=True).close()
+        return
+    folder = next(parent for parent in Path(str(sqlite_path(url))).resolve().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise StoreError(f"--store {url}: {folder} cannot be written; give another place")
+
+
+def store_exists(url: str) -> bool:
+    """Whether there is a database already: any but SQLite's is taken to be there, an empty file is none."""
+    path = sqlite_path(url)
+    return path is None or (path.exists() and (path.is_dir() or path.stat().st_size > 0))
 
 
 def data_folder(options: Options) -> Path:

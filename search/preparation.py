@@ -16,48 +16,89 @@ from results.records import NewSearch, Search
 from results.store import Store
 from search.engines.optuna_engine import OptunaEngine
 from search.loop import SearchRun
-from search.models import ModelKeeper
-from search.plan import Plan
+from search.models import ModelKeeper, folder_of, only_one
+from search.plan import Plan, store_exists
 from search.training.inputs import Backbones
 from search.training.scoring import image_list
 from search.training.trial import Setting
+from spaces.weights import RANDOM
 
 
 @contextmanager
 def prepare(plan: Plan, command: str) -> Iterator[SearchRun]:
     """Everything that the loop needs; databases are closed at the end.
 
+    What can fail goes before what writes: settings, weights, pixels, and only then the store.
+
     Raises: UserError where the store cannot be used, or the search was started with other settings.
     """
     options = plan.options
+    known = _known_search(plan)
+    backbones = Backbones(plan.weights)
+    if known is None:
+        _check_weights(plan, backbones)
     pixel_store = PixelStore(options.runs / "pixels")
     dataset = decode_images(plan.listed, pixel_store, set(plan.image_size.values()))
-    store = Store.open(options.store, create=True)
-    try:
-        search, fresh = open_search(store, plan, dataset, command)
+    if known is not None:
+        _check_unchanged(known, plan.settings(dataset.data_hash))
+    folder = folder_of(options.name, options.store, options.runs)
+    with only_one(options.name, folder), _opened(options.store) as store:
         remove_stale_temporaries(options.runs)
-        for split in SPLITS:
-            store.save_image_list(dataset.data_hash, dataset.task, split, image_list(dataset, split))
-        engine = OptunaEngine(options.store, search.name, plan.space, options.sampler, options.seed, fresh)
+        fresh = store.search(options.name) is None
+        engine = OptunaEngine(options.store, options.name, plan.space, options.sampler, options.seed, fresh)
         try:
+            search = _open_search(store, plan, dataset, command)
+            for split in SPLITS:
+                store.save_image_list(dataset.data_hash, dataset.task, split, image_list(dataset, split))
             yield SearchRun(
                 store=store,
                 search=search,
                 engine=engine,
-                setting=_setting(plan, dataset, pixel_store),
-                keeper=ModelKeeper(store, search, options.runs, options.keep_models),
+                setting=_setting(plan, dataset, pixel_store, backbones),
+                keeper=ModelKeeper(store, search, folder, options.keep_models),
                 weights=plan.weights,
                 trials=options.trials,
                 enqueued=plan.enqueued,
             )
         finally:
             engine.close()
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[Store]:
+    store = Store.open(url, create=True)
+    try:
+        yield store
     finally:
         store.close()
 
 
-def open_search(store: Store, plan: Plan, dataset: Dataset, command: str) -> tuple[Search, bool]:
-    """The stored search of that name, or a new one, and whether it is new.
+def _known_search(plan: Plan) -> Search | None:
+    """The search where it was begun before, its settings compared as far as no image must be read.
+
+    Raises: StoreError naming what changed; nothing is touched then.
+    """
+    if not store_exists(plan.options.store):
+        return None
+    with _opened(plan.options.store) as store:
+        known = store.search(plan.options.name)
+    if known is not None:
+        _check_unchanged(known, plan.settings(str(known.data_hash)))
+    return known
+
+
+def _check_weights(plan: Plan, backbones: Backbones) -> None:
+    """Load every architecture's weights, so that what is absent or does not fit is known before anything is made.
+
+    Raises: SpaceError.
+    """
+    for architecture in plan.architectures:
+        if plan.weights[architecture.name] != RANDOM:
+            backbones.get(architecture, plan.image_size[architecture.name], {})
+
+
+def _open_search(store: Store, plan: Plan, dataset: Dataset, command: str) -> Search:
+    """The stored search of that name, or a new one.
 
     Raises: StoreError naming what changed where it was started with other settings; the store is not touched then.
     """
@@ -66,26 +107,27 @@ def open_search(store: Store, plan: Plan, dataset: Dataset, command: str) -> tup
     known = store.search(options.name)
     if known is not None:
         _check_unchanged(known, settings)
-        return known, not store.trials(known.id)
-    new = NewSearch(
-        name=options.name,
-        kind="search",
-        engine=options.engine,
-        code_version=VERSION,
-        task=options.part,
-        objective=options.objective,
-        seed=options.seed,
-        data_hash=dataset.data_hash,
-        settings=settings,
-        details={
-            "command": command.replace(options.store, hide_password(options.store)),
-            "data": str(dataset.root),
-            "counts": dataset.counts,
-            "left_out": [{"path": left.path, "reason": left.reason} for left in dataset.left_out],
-            "classes_absent": list(dataset.classes_absent),
-        },
+        return known
+    return store.create_search(
+        NewSearch(
+            name=options.name,
+            kind="search",
+            engine=options.engine,
+            code_version=VERSION,
+            task=options.part,
+            objective=options.objective,
+            seed=options.seed,
+            data_hash=dataset.data_hash,
+            settings=settings,
+            details={
+                "command": command.replace(options.store, hide_password(options.store)),
+                "data": str(dataset.root),
+                "counts": dataset.counts,
+                "left_out": [{"path": left.path, "reason": left.reason} for left in dataset.left_out],
+                "classes_absent": list(dataset.classes_absent),
+            },
+        )
     )
-    return store.create_search(new), True
 
 
 def _check_unchanged(known: Search, settings: Mapping[str, Any]) -> None:
@@ -104,13 +146,13 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _setting(plan: Plan, dataset: Dataset, pixel_store: PixelStore) -> Setting:
+def _setting(plan: Plan, dataset: Dataset, pixel_store: PixelStore, backbones: Backbones) -> Setting:
     options = plan.options
     return Setting(
         dataset=dataset,
         pixels={size: sized_pixels(dataset, pixel_store, size) for size in set(plan.image_size.values())},
         image_size=plan.image_size,
-        backbones=Backbones(plan.weights),
+        backbones=backbones,
         cache=FeatureCache(options.runs / "features" if options.feature_cache else None),
         objective=options.objective,
         epochs=options.epochs,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from plumbing.command import Interrupted, run_command
+from search.interrupt import prompt_interrupt
 from search.options import Options, parse
 
 
@@ -20,10 +21,12 @@ def main(arguments: Sequence[str]) -> int:
     """The command."""
     options = parse(arguments)
     command = shlex.join(["python", "-m", "search.run", *arguments])
+    told = f"resume with: {command}"
     try:
-        return run(options, command)
+        with prompt_interrupt(f"search.run: interrupted; {told}"):
+            return run(options, command)
     except KeyboardInterrupt:
-        raise Interrupted(f"resume with: {command}") from None
+        raise Interrupted(told) from None
 
 
 def run(options: Options, command: str) -> int:

@@ -1,6 +1,7 @@
 """Backbones of keras.applications behind our preprocessing, their layers named alike however often they are built."""
 
 import contextlib
+import io
 import re
 import sys
 from typing import Any
@@ -18,7 +19,8 @@ def pooled_backbone(application: str, grey: Any, preprocessed: Any, weights: str
     make = getattr(keras().applications, application)
     known = "imagenet" if weights == "imagenet" else None
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # Keras tells of its download on stdout, which is for results
+        # Keras tells of its download on stdout, which is for results; nobody reads it where there is no terminal.
+        with contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()):
             backbone = make(include_top=False, weights=known, input_tensor=preprocessed)
     # Keras raises a bare Exception where a download fails; nothing narrower exists to catch.
     except Exception as error:

@@ -76,7 +76,9 @@ def _convolution(flow: Any, filters: int, kernel: int, stride: int, name: str, r
     from spaces.tensorflow_runtime import keras
 
     layers = keras().layers
-    flow = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False, name=f"{name}_conv")(flow)
+    # He's start keeps random networks' activations alive, as no batch statistics do it in a frozen one.
+    settings = {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal"}
+    flow = layers.Conv2D(filters, kernel, stride, name=f"{name}_conv", **settings)(flow)
     flow = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn")(flow)
     return layers.ReLU(6, name=f"{name}_relu")(flow) if relu else flow
 
@@ -88,9 +90,10 @@ def _block(flow: Any, stage: Stage, stride: int, name: str) -> Any:
     start, filters = flow, flow.shape[-1]
     if stage.expansion != 1:
         flow = _convolution(flow, filters * stage.expansion, 1, 1, f"{name}_expand")
-    flow = layers.DepthwiseConv2D(stage.kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise_conv")(
-        flow
-    )
+    # Keras takes a depthwise kernel's fan-in for all channels' together; it is one channel's.
+    he_normal = keras().initializers.RandomNormal(stddev=(2 / stage.kernel**2) ** 0.5)
+    settings = {"padding": "same", "use_bias": False, "depthwise_initializer": he_normal}
+    flow = layers.DepthwiseConv2D(stage.kernel, stride, name=f"{name}_depthwise_conv", **settings)(flow)
     flow = layers.BatchNormalization(epsilon=1e-3, name=f"{name}_depthwise_bn")(flow)
     flow = layers.ReLU(6, name=f"{name}_depthwise_relu")(flow)
     flow = _convolution(flow, stage.filters, 1, 1, f"{name}_project", relu=False)

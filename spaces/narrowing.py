@@ -15,6 +15,8 @@ from plumbing.errors import SpaceError
 from spaces.architecture import Architecture
 from spaces.declaration import Choice, Parameter, Real, Space, Value, Whole
 
+LARGEST = 2**53  # beyond it whole numbers are not exact as real ones, and TOML's have no bound
+
 
 def full_parameters(architecture: Architecture) -> tuple[Parameter, ...]:
     """What the architecture may vary at most: its parameters and every cut, as the parameter `frozen`."""
@@ -73,7 +75,8 @@ def _narrowed(
     architecture: Architecture, narrowing: Mapping[str, Mapping[str, Any]], cheap_cuts: bool
 ) -> tuple[Parameter, ...]:
     lines = {**narrowing.get("all", {}), **narrowing.get(architecture.name, {})}
-    if cheap_cuts and "frozen" not in lines:
+    # Random filters, frozen, learn nothing: offered only where they are asked for.
+    if (cheap_cuts or not architecture.has_imagenet) and "frozen" not in lines:
         lines["frozen"] = list(architecture.cheap_cuts)
     return tuple(
         narrow(architecture.name, parameter, lines[parameter.name]) if parameter.name in lines else parameter
@@ -128,8 +131,12 @@ def _narrow_range(architecture: str, parameter: Parameter, given: Mapping[str, A
 
 def _as_declared(parameter: Parameter, value: Any) -> Value:
     """TOML's `1` is a whole number; where a real one is declared it means 1.0."""
-    if isinstance(parameter, Real) and isinstance(value, int) and not isinstance(value, bool):
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > LARGEST:
+        return value
+    if isinstance(parameter, Real):
         return float(value)
+    if isinstance(parameter, Choice):
+        return next((choice for choice in parameter.choices if type(choice) is float and choice == value), value)
     return value
 
 

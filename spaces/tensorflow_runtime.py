@@ -25,6 +25,7 @@ def tensorflow() -> Any:
     with _native_stderr_held_back():
         import tensorflow as tf
 
+        tf.get_logger().setLevel("ERROR")  # each trial traces its own step: no news for a user
         tf.config.experimental.enable_op_determinism()
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
@@ -57,7 +58,7 @@ def _native_stderr_held_back() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             held.seek(0)
             real.write(held.read())
             raise

@@ -1,6 +1,6 @@
 """Who proposes: one file an engine. Propose and tell, nothing else; resume is theirs too, since proposals are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,8 +22,12 @@ class Proposal:
 class Engine(Protocol):
     """Proposes configurations; its own storage is complete after each call."""
 
-    def catch_up(self, trials: Sequence[Trial]) -> None:
-        """Tell the engine of trials that our store knows as ended and a kill kept from it."""
+    def catch_up(self, trials: Sequence[Trial], objective_by_epoch: Mapping[int, Sequence[float]]) -> None:
+        """Tell the engine of trials that our store knows as ended and a kill kept from it.
+
+        Args:
+            objective_by_epoch: trial id -> the objective, one value an epoch.
+        """
 
     def propose(self, enqueued: Sequence[Configuration]) -> Proposal | None:
         """The proposal that a kill left unfinished, else the next one; None where every configuration was tried.

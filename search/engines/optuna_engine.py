@@ -12,18 +12,21 @@ an undisturbed one would. Whether a trial ended is our store's to say: it is tol
 import importlib.util
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
+import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from plumbing.errors import StoreError, UsageError
+from plumbing.files import locked
 from plumbing.seeds import generator_of, seed_of
-from results.connection import hide_password
+from results.connection import hide_password, sqlite_path
 from results.records import FAILED, RUNNING, Trial
 from search.engines import Proposal
 from spaces.declaration import (
@@ -102,6 +105,24 @@ def suggester(trial: optuna.Trial) -> Callable[[str, Parameter], Value]:
     return ask
 
 
+@contextmanager
+def one_creator(url: str) -> Iterator[None]:
+    """Let one process at a time create Optuna's tables, which it does without a lock of its own."""
+    path = sqlite_path(url)
+    if path is not None:
+        with locked(path.with_name(f"{path.name}.lock")):
+            yield
+        return
+    engine = sa.create_engine(url)
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('optuna tables'))"))
+            yield
+    finally:
+        engine.dispose()
+
+
 class OptunaEngine:
     """Proposals of one search by one of Optuna's samplers."""
 
@@ -116,10 +137,11 @@ class OptunaEngine:
         check_sampler(sampler)
         self.space, self.sampler, self.search_seed = space, sampler, search_seed
         try:
-            self.storage = RDBStorage(url)
-            self.study = optuna.create_study(
-                storage=self.storage, study_name=name, direction="maximize", load_if_exists=True
-            )
+            with one_creator(url):
+                self.storage = RDBStorage(url)
+                self.study = optuna.create_study(
+                    storage=self.storage, study_name=name, direction="maximize", load_if_exists=True
+                )
         except (RuntimeError, SQLAlchemyError) as error:
             raise StoreError(
                 f"--store {hide_password(url)}: Optuna cannot open it: {error}; give another store"
@@ -131,12 +153,12 @@ class OptunaEngine:
         """Give the database's connections back."""
         self.storage.engine.dispose()
 
-    def catch_up(self, trials: Sequence[Trial]) -> None:
+    def catch_up(self, trials: Sequence[Trial], objective_by_epoch: Mapping[int, Sequence[float]]) -> None:
         """Tell the study of trials that our store knows as ended and a kill kept from it."""
         running = {trial.number for trial in self._trials() if trial.state == TrialState.RUNNING}
         for trial in trials:
             if trial.number in running and trial.state != RUNNING:
-                self.tell(trial, ())
+                self.tell(trial, objective_by_epoch.get(trial.id, ()))
 
     def propose(self, enqueued: Sequence[Configuration]) -> Proposal | None:
         """The proposal that a kill left unfinished, else the next one; None where every configuration was tried."""

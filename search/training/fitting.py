@@ -17,6 +17,7 @@ from spaces.declaration import Configuration
 
 PREDICTION_BATCH = 64
 LOSS, VALID_LOSS = "loss", "val_loss"
+WITHOUT_DECAY = frozenset({"bias", "gamma", "beta"})
 
 
 class TrialFailed(Exception):
@@ -117,13 +118,15 @@ def make_step(tail: Any, configuration: Configuration, classes: int) -> Any:
     """A compiled training step: (inputs, labels, weights) of a batch to its loss.
 
     The loss is cross-entropy on logits with label smoothing s: a label's share is 1 - s + s / classes, each other's
-    s / classes (Szegedy et al. 2015, arXiv:1512.00567, section 7).
+    s / classes (Szegedy et al. 2015, arXiv:1512.00567, section 7). Weight decay is decoupled (Loshchilov and Hutter
+    2019, arXiv:1711.05101) and leaves biases and normalisations alone. The optimizer's own `apply` is not used: it
+    registers a gradient function with TensorFlow for ever, and with it each trial's whole graph.
     """
     from spaces.tensorflow_runtime import tensorflow
 
     tf = tensorflow()
     optimizer = make_optimizer(configuration)
-    smoothing = float(configuration["label_smoothing"])
+    smoothing, decay = float(configuration["label_smoothing"]), float(configuration["weight_decay"])
     variables = tail.trainable_variables
     optimizer.build(variables)
 
@@ -143,27 +146,28 @@ def make_step(tail: Any, configuration: Configuration, classes: int) -> Any:
     def step(inputs: Any, labels: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = loss_of(inputs, labels, weights)
-        optimizer.apply(tape.gradient(loss, variables), variables)
+        for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+            if decay and variable.name not in WITHOUT_DECAY:
+                variable.assign_sub(variable * (optimizer.learning_rate * decay))
+            optimizer.update_step(gradient, variable, optimizer.learning_rate)
+        optimizer.iterations.assign_add(1)
         return loss
 
     return tf.function(step, input_signature=signature)
 
 
 def make_optimizer(configuration: Configuration) -> Any:
-    """Adam, RMSprop, or SGD with Nesterov momentum 0.9; decoupled weight decay, not on biases and normalisations."""
+    """Adam, RMSprop, or SGD with Nesterov momentum 0.9, without weight decay."""
     from spaces.tensorflow_runtime import keras
 
     optimizers = keras().optimizers
-    rate, decay = float(configuration["lr"]), float(configuration["weight_decay"]) or None
+    rate = float(configuration["lr"])
     kinds = {
-        "adam": lambda: optimizers.Adam(rate, weight_decay=decay),
-        "rmsprop": lambda: optimizers.RMSprop(rate, weight_decay=decay),
-        "sgd": lambda: optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay),
+        "adam": lambda: optimizers.Adam(rate),
+        "rmsprop": lambda: optimizers.RMSprop(rate),
+        "sgd": lambda: optimizers.SGD(rate, momentum=0.9, nesterov=True),
     }
-    optimizer = kinds[str(configuration["optimizer"])]()
-    if decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    return kinds[str(configuration["optimizer"])]()
 
 
 def class_weights(kind: str, labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
@@ -192,11 +196,17 @@ class Predictor:
         self._forward = tf.function(lambda inputs: tail(inputs, training=False), input_signature=signature)
 
     def logits(self, inputs: NDArray[Any]) -> NDArray[np.float64]:
-        """(images, 1 or classes) of inputs (images, *features)."""
+        """(images, 1 or classes) of inputs (images, *features).
+
+        Raises: TrialFailed where one is not a finite number.
+        """
         found = []
         for start in range(0, len(inputs), PREDICTION_BATCH):
             batch = inputs[start : start + PREDICTION_BATCH]
             padded = np.zeros((PREDICTION_BATCH, *inputs.shape[1:]), np.float32)
             padded[: len(batch)] = batch
             found.append(np.asarray(self._forward(padded)[: len(batch)], np.float64))
-        return np.concatenate(found)
+        logits = np.concatenate(found)
+        if not np.isfinite(logits).all():
+            raise TrialFailed("the network's output is not a number (learning rate too high for this network?)")
+        return logits

@@ -15,7 +15,7 @@ Capsys = pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        (("--data", "/nowhere"), "--data /nowhere: no such folder"),
+        (("--data", "/nowhere"), ": /nowhere: no such folder"),
         (("--part", "XR_KNEE"), "argument --part: invalid choice: 'XR_KNEE'"),
         (("--trials", 0), "argument --trials: 0 is below 1"),
         (("--trials", "many"), "argument --trials: 'many' is not a whole number"),
@@ -27,6 +27,8 @@ Capsys = pytest.CaptureFixture[str]
         (("--store", "results.db"), "--store is no database URL"),
         (("--store", "sqlite://"), "a SQLite store needs a file"),
         (("--name", "../up"), "--name '../up': give letters"),
+        (("--seed", 10**20), "is above 2147483647"),
+        (("--store", "postgresql+psycopg://u@h:port/x"), "--store"),
         (("--workers", 2), "--workers above 1"),
         (("--engine", "vizier"), "argument --engine: invalid choice"),
     ],
@@ -39,6 +41,17 @@ def test_wrong_option_is_one_line_that_tells_the_mend(
     (line,) = ended.err.splitlines()
     assert line.startswith("search.run: ")
     assert told in line
+    assert not searcher.folder.exists()
+
+
+def test_weights_that_cannot_be_had_are_told_before_anything_is_made(
+    searcher: Searcher, capsys: Capsys, tmp_path: Path
+) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "efficientnet_lite0.weights.h5").write_bytes(b"no weights")
+    ended = searcher.here(capsys, "--weights", tmp_path / "weights")
+    assert (ended.code, len(ended.err.splitlines())) == (2, 1)
+    assert "does not fit the network" in ended.err
     assert not searcher.folder.exists()
 
 
@@ -135,7 +148,7 @@ def test_store_in_a_place_that_cannot_be_written_is_told(searcher: Searcher, cap
     (tmp_path / "file").write_text("not a folder")
     ended = searcher.here(capsys, "--store", f"sqlite:///{tmp_path / 'file' / 'results.db'}")
     assert (ended.code, len(ended.err.splitlines())) == (2, 1)
-    assert "its folder cannot be made" in ended.err
+    assert "cannot be written" in ended.err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full to stand for a full disk")

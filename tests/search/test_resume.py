@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import optuna
 import pytest
 
 from tests.search.conftest import Ended, Searcher, killed
@@ -13,6 +14,11 @@ from tests.search.conftest import Ended, Searcher, killed
 # Python that runs in the search's process first and kills it, by SIGKILL, at one instant of trial 2.
 _KILL = "import os, signal\ndef die(): os.kill(os.getpid(), signal.SIGKILL)\n"
 MOMENTS = {
+    "after the first proposal": _KILL
+    + """
+import results.store as s
+s.Store.start_trial = lambda self, search, new: die()
+""",
     "after the proposal": _KILL
     + """
 import results.store as s
@@ -141,6 +147,74 @@ p.SearchProgress.after_epoch = once
     assert ended.code == 130
     (line,) = ended.err.splitlines()
     assert line.startswith("search.run: interrupted; resume with: python -m search.run --part XR_WRIST")
+
+
+@pytest.mark.slow
+def test_interrupt_ends_a_search_that_is_deep_in_native_code(searcher: Searcher) -> None:
+    """A hash of minutes stands for a TensorFlow step of minutes: Python's own handler does not run meanwhile."""
+    busy = """
+import hashlib, os, signal, threading
+import search.loop
+def run_trial(*arguments):
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    hashlib.pbkdf2_hmac("sha256", b"native", b"code", 2_000_000_000)
+search.loop.run_trial = run_trial
+"""
+    with searcher.process(before=busy) as process:
+        _, err = process.communicate(timeout=60)  # the hash itself takes far longer
+    assert process.returncode == 130
+    (line,) = err.splitlines()
+    assert line.startswith("search.run: interrupted; resume with: python -m search.run --part XR_WRIST")
+
+
+def test_architectures_in_another_order_are_the_same_search(
+    searcher: Searcher, other: Searcher, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = ("--architecture", "base_cnn"), ("--architecture", "efficientnet_lite0")
+    quick = ("--epochs", 1)
+    assert searcher.here(capsys, "--trials", 2, *quick, *both[0], *both[1]).code == 0
+    assert searcher.here(capsys, "--trials", 3, *quick, *both[1], *both[0]).code == 0
+    assert other.here(capsys, "--trials", 3, *quick, *both[0], *both[1]).code == 0
+    assert searcher.trials() == other.trials()
+
+
+def test_the_same_search_twice_at_once_is_refused(searcher: Searcher, capsys: pytest.CaptureFixture[str]) -> None:
+    from search.models import folder_of, only_one
+
+    with only_one("XR_WRIST-optuna", folder_of("XR_WRIST-optuna", searcher.store, searcher.runs)):
+        ended = searcher.here(capsys)
+    assert (ended.code, len(ended.err.splitlines())) == (2, 1)
+    assert "is running in another process" in ended.err
+
+
+@pytest.mark.slow
+def test_two_searches_started_at_once_on_a_new_store_both_end_well(searcher: Searcher) -> None:
+    quick = ("--trials", 1, "--epochs", 1)
+    with searcher.process("--name", "a", *quick) as one, searcher.process("--name", "b", *quick) as two:
+        errors = [one.communicate()[1], two.communicate()[1]]
+    assert (one.returncode, two.returncode) == (0, 0), errors
+    assert sorted(trial["search"] for trial in searcher.trials()) == ["a", "b"]
+
+
+def test_searches_of_one_name_in_two_stores_keep_their_own_models(
+    searcher: Searcher, capsys: pytest.CaptureFixture[str]
+) -> None:
+    searcher.here(capsys, "--trials", 1, "--epochs", 1)
+    second = f"sqlite:///{searcher.folder / 'second.db'}"
+    searcher.here(capsys, "--trials", 3, "--epochs", 1, "--keep-models", 1, "--store", second)
+    assert len(list((searcher.runs / "models").rglob("*.keras"))) == 2
+
+
+def test_an_optuna_study_of_somebody_else_is_left_alone(searcher: Searcher, capsys: pytest.CaptureFixture[str]) -> None:
+    searcher.folder.mkdir()
+    storage = optuna.storages.RDBStorage(searcher.store)
+    theirs = optuna.create_study(storage=storage, study_name="XR_WRIST-optuna")
+    theirs.add_trial(optuna.trial.create_trial(value=1.0))
+    storage.engine.dispose()
+    ended = searcher.here(capsys)
+    assert (ended.code, len(ended.err.splitlines())) == (2, 1)
+    assert "not ours" in ended.err
+    assert searcher.trials() == []
 
 
 def test_the_same_command_with_more_trials_goes_on(searcher: Searcher, capsys: pytest.CaptureFixture[str]) -> None:

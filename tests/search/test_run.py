@@ -182,6 +182,36 @@ def test_a_loss_that_is_no_number_fails_the_trial(searcher: Searcher, capsys: Ca
     assert "the loss is nan" in ended.err
 
 
+def test_weights_that_end_as_no_number_fail_the_trial(
+    searcher: Searcher, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last update of an epoch can spoil the weights after its loss was computed."""
+    import search.training.fitting as fitting
+
+    real = fitting.make_step
+
+    def make_step(tail: Any, *rest: Any) -> Any:
+        step = real(tail, *rest)
+
+        def spoil(*batch: Any) -> Any:
+            loss = step(*batch)
+            tail.set_weights([array * float("nan") for array in tail.get_weights()])
+            return loss
+
+        return spoil
+
+    monkeypatch.setattr(fitting, "make_step", make_step)
+    ended = searcher.here(capsys, "--trials", 1, "--space", _big_batches(searcher))
+    assert (ended.code, ended.summary["failed"]) == (0, 1)
+    assert "output is not a number" in ended.err or "the loss is nan" in ended.err
+
+
+def _big_batches(searcher: Searcher) -> Path:
+    path = searcher.data.parent / "big.toml"
+    path.write_text("[all]\nbatch_size = 64\n")
+    return path
+
+
 def test_explain_tells_the_plan_and_makes_nothing(searcher: Searcher, capsys: Capsys) -> None:
     ended = searcher.here(capsys, flags=("--explain",))
     assert ended.code == 0
