@@ -27,7 +27,7 @@ SMALL = 8  # pixels a side: a file must be decoded to know that it can be
 def check(data: Path) -> dict[str, Any]:
     """What the folder holds, as the JSON document that DESIGN's contract describes, with `labels` beside `used`.
 
-    Raises: DataError where `train` or `valid` is missing, or a CSV cannot be read.
+    Raises: DataError where `train` or `valid` is missing.
     """
     found = scan(data)
     digests, unreadable = _read_all(found.root, found.images["path"].tolist())

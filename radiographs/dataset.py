@@ -142,7 +142,7 @@ def check_classes(task: str, images: pd.DataFrame, data: Path) -> tuple[str, ...
 
 
 def _of_parts(path: str, parts: tuple[str, ...]) -> bool:
-    part = path.split("/")[1]
+    part = path.split("/")[1] if "/" in path else None  # None: a CSV or a row of one, which concern all parts
     return part in parts or part not in PARTS
 
 

@@ -1,15 +1,18 @@
 """A folder in MURA's layout to one table of images, by its CSVs where they are, else by its folder tree.
 
 The CSVs rule where both are: a file that no CSV lists is left out and named, and so is a listed file that is absent.
+A row that cannot be used is left out and named as `FILE line N`, and so is a CSV that cannot be read: the folder tree
+says what they do not.
 MURA's `valid` folder is our test split; `radiographs.splits` cuts our valid split from its `train`.
 """
 
 import csv
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
@@ -21,6 +24,7 @@ IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 HIDDEN = "a hidden file"
 COLUMNS = ["path", "folder", "part", "patient", "study", "label"]
 _IMAGE = re.compile(r"(?P<study>(?P<part>[^/]+)/(?P<patient>patient[^/]+)/(?P<name>study[^/]+))/(?P<file>[^/]+)")
+_Entry = TypeVar("_Entry")
 _LABEL = re.compile(r"_(positive|negative)$")
 
 
@@ -53,19 +57,19 @@ def find_root(data: Path) -> Path:
     Raises: DataError where neither is.
     """
     if not data.is_dir():
-        raise DataError(f"--data {data}: no such folder; give MURA-v1.1 or the folder that holds it")
+        raise DataError(f"{data}: no such folder; give MURA-v1.1 or the folder that holds it")
     candidates = [data, data / "MURA-v1.1", *sorted(child for child in data.iterdir() if child.is_dir())]
     for candidate in candidates:
         if all((candidate / folder).is_dir() for folder in FOLDERS):
             return candidate
     missing = " and ".join(folder for folder in FOLDERS if not (data / folder).is_dir())
-    raise DataError(f"--data {data}: no {missing} folder in it; give MURA-v1.1 or the folder that holds it")
+    raise DataError(f"{data}: no {missing} folder in it; give MURA-v1.1 or the folder that holds it")
 
 
 def scan(data: Path) -> Scan:
     """The table of images of all parts, and what was left out.
 
-    Raises: DataError where the folder has no `train` or `valid`, or a CSV cannot be read.
+    Raises: DataError where the folder has no `train` or `valid`.
     """
     root = find_root(data)
     rows: list[dict[str, object]] = []
@@ -79,8 +83,8 @@ def scan(data: Path) -> Scan:
 
 
 def _scan_folder(root: Path, folder: str) -> tuple[list[dict[str, object]], list[LeftOut]]:
-    labels = _listed_labels(root, folder)
-    listed = _listed_images(root, folder)
+    labels, bad_labels = _listed_labels(root, folder)
+    listed, bad_paths = _listed_images(root, folder)
     present, left_out = _files(root, folder)
     wanted = present
     if listed is not None:
@@ -98,7 +102,9 @@ def _scan_folder(root: Path, folder: str) -> tuple[list[dict[str, object]], list
         label = _label(study, labels)
         if label is None:
             left_out.append(
-                LeftOut(path, f"no label: {folder}/{study} is in no CSV and ends in neither _positive nor _negative")
+                LeftOut(
+                    path, f"no label: {folder}/{study} has none in a CSV and ends in neither _positive nor _negative"
+                )
             )
             continue
         rows.append(
@@ -113,7 +119,7 @@ def _scan_folder(root: Path, folder: str) -> tuple[list[dict[str, object]], list
         )
     known = {str(row["study"]) for row in rows} | {_study(left.path) for left in left_out if left.reason != HIDDEN}
     left_out += _empty_studies(root, folder, known, labels)
-    return rows, left_out
+    return rows, [*left_out, *bad_labels, *bad_paths]
 
 
 def _label(study: str, labels: dict[str, int]) -> int | None:
@@ -177,38 +183,52 @@ def _empty_studies(root: Path, folder: str, known: set[str], labels: dict[str, i
         yield LeftOut(f"{folder}/{study}", "a study without images")
 
 
-def _rows(path: Path) -> Iterator[list[str]]:
+class _Unusable(Exception):
+    """Why a row of a CSV cannot be used."""
+
+
+def _read_list(source: Path, entry_of: Callable[[list[str]], _Entry]) -> tuple[list[_Entry] | None, list[LeftOut]]:
+    """The entries of a CSV's rows, None where it is absent or cannot be read, and what was left out of it."""
+    entries: list[_Entry] = []
+    left_out: list[LeftOut] = []
+    if not source.exists():
+        return None, []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            yield from (row for row in csv.reader(file) if row)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read: {error}; mend or remove it") from None
+        with source.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            for row in filter(None, reader):
+                try:
+                    entries.append(entry_of(row))
+                except _Unusable as reason:
+                    left_out.append(LeftOut(f"{source.name} line {reader.line_num}", str(reason)))
+    except OSError as error:
+        return None, [LeftOut(source.name, f"cannot be read: {error.strerror}")]
+    except (UnicodeDecodeError, csv.Error) as error:
+        return None, [LeftOut(source.name, f"cannot be read: {error}")]
+    return entries, left_out
 
 
-def _below_root(listed: str, folder: str, source: Path) -> str:
+def _below_root(listed: str, folder: str) -> str:
     """A CSV's path as `folder/part/...`; what stands before it, MURA-v1.1 as a rule, does not matter."""
-    pieces = listed.replace("\\", "/").strip("/").split("/")
-    if folder not in pieces or ".." in pieces:
-        raise DataError(f"{source}: {listed!r} is not a path in {folder}/; mend or remove the file")
+    pieces = listed.replace("\\", "/").strip().strip("/").split("/")
+    if folder not in pieces[:-1] or ".." in pieces:
+        raise _Unusable(f"{listed!r} is not a path in {folder}/")
     return "/".join(pieces[pieces.index(folder) :])
 
 
-def _listed_images(root: Path, folder: str) -> list[str] | None:
-    source = root / f"{folder}_image_paths.csv"
-    if not source.exists():
-        return None
-    return _unique(_below_root(row[0], folder, source) for row in _rows(source))
+def _listed_images(root: Path, folder: str) -> tuple[list[str] | None, list[LeftOut]]:
+    paths, left_out = _read_list(root / f"{folder}_image_paths.csv", lambda row: _below_root(row[0], folder))
+    return None if paths is None else _unique(paths), left_out
 
 
-def _listed_labels(root: Path, folder: str) -> dict[str, int]:
-    source = root / f"{folder}_labeled_studies.csv"
-    labels: dict[str, int] = {}
-    if source.exists():
-        for row in _rows(source):
-            if len(row) != 2 or row[1].strip() not in ("0", "1"):
-                raise DataError(f"{source}: line {','.join(row)!r} is not study,0 or study,1; mend or remove the file")
-            labels[_below_root(row[0], folder, source).split("/", 1)[1]] = int(row[1])
-    return labels
+def _listed_labels(root: Path, folder: str) -> tuple[dict[str, int], list[LeftOut]]:
+    def entry(row: list[str]) -> tuple[str, int]:
+        if len(row) != 2 or row[1].strip() not in ("0", "1"):
+            raise _Unusable(f"{','.join(row)!r} is not study,0 or study,1")
+        return _below_root(row[0], folder).split("/", 1)[1], int(row[1])
+
+    entries, left_out = _read_list(root / f"{folder}_labeled_studies.csv", entry)
+    return dict(entries or ()), left_out
 
 
 def _unique(paths: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ ranking             which trial comes first, and the sentence that says why
 tables              a data frame as text: cells, markdown, CSV; hostile names made harmless
 leaderboard         command: the leaderboards as markdown
 accuracy_plot       one row a model, three dots a row: train, valid and test accuracy
+confusion           what the best trial called the studies, against what they are
 data_plot           images per part, label and split
 figures             what the plots share: colours, fonts, PNG
 summary, html       what the page says; its template is report.html.j2

@@ -8,7 +8,7 @@ the same name are replaced, others in the folder are left alone.
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,15 +41,18 @@ def build_report(store: "Store", out: Path, top: int = DEFAULT_TOP) -> list[Path
     images = images_table(store, searches)
     names = file_names(trials)
     accuracies = accuracy_pictures(trials, names)
+    counts = confusion_tables(store, trials, names)
+    confusions = confusion_pictures(counts, names)
     bars = image_pictures(images)
     files: dict[str, str | bytes] = {
-        f"tables/{name}.csv": text for name, text in csv_tables(trials, images, names).items()
+        f"tables/{name}.csv": text for name, text in csv_tables(trials, images, counts, names).items()
     }
-    files |= {f"plots/{picture.stem}.png": picture.light for picture in (*accuracies.values(), *bars)}
+    pictures = (*accuracies.values(), *confusions.values(), *bars)
+    files |= {f"plots/{picture.stem}.png": picture.light for picture in pictures}
     files["leaderboard.md"] = f"# Leaderboard\n\n{leaderboard_text(trials, top)}"
     url = store.engine.url.render_as_string(hide_password=True)
     files["report.html"] = report_page(
-        trials, searches, images, accuracies, bars, top=top, store=url, made=now()
+        trials, searches, images, accuracies, confusions, bars, top=top, store=url, made=now()
     )  # fmt: skip
     return [_write(out / name, content) for name, content in files.items()]
 
@@ -69,14 +72,25 @@ def file_names(trials: "pd.DataFrame") -> dict[str, str]:
     return names
 
 
-def csv_tables(trials: "pd.DataFrame", images: "pd.DataFrame", names: dict[str, str]) -> dict[str, str]:
-    """File name without ending -> CSV: all ranked trials and plotted accuracies of each part, images, failures."""
+def confusion_tables(store: "Store", trials: "pd.DataFrame", names: dict[str, str]) -> dict[str, "pd.DataFrame"]:
+    """Part -> its best trial's confusion counts, if the store has that trial's probabilities."""
+    from reports.confusion import confusion_table
+
+    tables = {part: confusion_table(store, trials, part) for part in names}
+    return {part: table for part, table in tables.items() if len(table)}
+
+
+def csv_tables(
+    trials: "pd.DataFrame", images: "pd.DataFrame", confusions: "Mapping[str, pd.DataFrame]", names: dict[str, str]
+) -> dict[str, str]:
+    """File name without ending -> CSV: each part's ranked trials, accuracies and confusions; images, failures."""
     from reports.accuracy_plot import accuracy_table
     from reports.summary import failures_table
     from reports.tables import to_csv
 
     tables = {f"leaderboard_{name}": leaderboard_numbers(trials, part) for part, name in names.items()}
     tables |= {f"accuracy_{name}": accuracy_table(trials, part) for part, name in names.items()}
+    tables |= {f"confusion_{names[part]}": table for part, table in confusions.items()}
     tables |= {"images": images, "failures": failures_table(trials)}
     return {name: to_csv(table) for name, table in tables.items()}
 
@@ -98,6 +112,23 @@ def accuracy_pictures(trials: "pd.DataFrame", names: dict[str, str]) -> dict[str
             f"{accuracy_title(table)}; train, valid and test, per cent.",
             png(accuracy_figure(table, limits[part], LIGHT)),
             png(accuracy_figure(table, limits[part], DARK)),
+        )
+        for part, table in tables.items()
+    }
+
+
+def confusion_pictures(tables: "Mapping[str, pd.DataFrame]", names: dict[str, str]) -> dict[str, "Picture"]:
+    """Part -> the picture of its confusion counts."""
+    from reports.confusion import confusion_alt, confusion_figure
+    from reports.figures import DARK, LIGHT, png
+    from reports.html import Picture
+
+    return {
+        part: Picture(
+            f"confusion_{names[part]}",
+            confusion_alt(table),
+            png(confusion_figure(table, LIGHT)),
+            png(confusion_figure(table, DARK)),
         )
         for part, table in tables.items()
     }

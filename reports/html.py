@@ -46,15 +46,19 @@ class PartSection:
     part: str
     sentence: str
     leaderboard: TextTable | None
+    confusion: Picture | None
     counts: str
     picture: Picture | None
 
 
-def part_sections(trials: pd.DataFrame, top: int, pictures: Mapping[str, Picture]) -> list[PartSection]:
+def part_sections(
+    trials: pd.DataFrame, top: int, pictures: Mapping[str, Picture], confusions: Mapping[str, Picture]
+) -> list[PartSection]:
     """One section for each part in the store, in the order of parts.
 
     Args:
         pictures: part -> its accuracy plot; parts without finished trials have none.
+        confusions: part -> its best trial's confusion counts; parts without stored probabilities have none.
     """
     sections = []
     for number, part in enumerate(stored_parts(trials)):
@@ -65,6 +69,7 @@ def part_sections(trials: pd.DataFrame, top: int, pictures: Mapping[str, Picture
                 part=plain_line(part),
                 sentence=ranking_sentence(rows) if len(rows) else "",
                 leaderboard=text_table(leaderboard_table(trials, part, top)) if len(rows) else None,
+                confusion=confusions.get(part),
                 counts=count_sentence(trials, part, min(top, len(rows))),
                 picture=pictures.get(part),
             )
@@ -77,6 +82,7 @@ def report_page(
     searches: Sequence[Search],
     images: pd.DataFrame,
     accuracy_pictures: Mapping[str, Picture],
+    confusion_pictures: Mapping[str, Picture],
     image_pictures: Sequence[Picture],
     *,
     top: int,
@@ -104,7 +110,7 @@ def report_page(
         trial_count=len(trials),
         best=_table_or_none(best),
         absent=summary.absent_classes(searches),
-        parts=part_sections(trials, top, accuracy_pictures),
+        parts=part_sections(trials, top, accuracy_pictures, confusion_pictures),
         image_pictures=image_pictures,
         left_out=summary.left_out_images(searches),
         most_left_out=MOST_LEFT_OUT,

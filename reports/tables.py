@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 
 from reports.ranking import NUMERIC
+from results.export import harmless
 
 _PASSWORD = re.compile(r"(://[^\s:/@]*):[^\s@]*@")
 _MARKUP = re.compile(r"[\\`*~|$\[\]]|(?<![^\W_])_+")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_FORMULA = ("=", "+", "-", "@")
 # Beside the exported columns: texts that hold a number with its interval.
 NUMBER_TEXTS = frozenset({"valid AUC", "test AUC", "valid accuracy", "test accuracy", "images (train / valid / test)"})
 
@@ -113,20 +113,9 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """The table as CSV; texts are plain lines, and none is a formula to a spreadsheet."""
+    """The table as CSV; texts are plain lines, and none is a formula to a spreadsheet, as in `results.export`."""
 
-    def harmless(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        line = plain_line(value, longest=100_000)
-        return f"'{line}" if line.startswith(_FORMULA) and not _is_number(line) else line
+    def cell(value: Any) -> Any:
+        return harmless(plain_line(value, longest=100_000)) if isinstance(value, str) else value
 
-    return str(table.convert_dtypes().astype(object).map(harmless).to_csv(index=False, lineterminator="\n"))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return str(table.convert_dtypes().astype(object).map(cell).to_csv(index=False, lineterminator="\n"))

@@ -60,14 +60,12 @@ def all_metrics(cases: Cases, weight: Floats) -> dict[str, Floats]:
     Args:
         weight: (draws, cases).
     """
-    labels, probability = cases.labels, cases.probability
+    labels, probability, counts = cases.labels, cases.probability, _confusion(cases, weight)
     if probability.shape[1] == 1:
-        p_abnormal, abnormal = probability[:, 0], labels
-        counts = metrics.confusion(labels, (p_abnormal > 0.5).astype(np.int64), 2, weight)
+        p_abnormal = probability[:, 0]
         called, area = counts, metrics.auc(labels == 1, p_abnormal, weight)
     else:
         p_abnormal, abnormal = probability[:, FIRST_ABNORMAL:].sum(axis=1), (labels >= FIRST_ABNORMAL).astype(np.int64)
-        counts = metrics.confusion(labels, probability.argmax(axis=1), ALL_PARTS_CLASSES, weight)
         called = metrics.confusion(abnormal, (p_abnormal > 0.5).astype(np.int64), 2, weight)
         area = metrics.macro_auc(labels, probability, weight)
     return {
@@ -80,6 +78,26 @@ def all_metrics(cases: Cases, weight: Floats) -> dict[str, Floats]:
         "f1": metrics.f1(called),
         "brier": metrics.brier(labels, probability, weight),
     }
+
+
+def _confusion(cases: Cases, weight: Floats) -> Floats:
+    """Weighted counts, true class by called class: (draws, 2, 2) or (draws, 14, 14)."""
+    if cases.probability.shape[1] == 1:
+        return metrics.confusion(cases.labels, (cases.probability[:, 0] > 0.5).astype(np.int64), 2, weight)
+    return metrics.confusion(cases.labels, cases.probability.argmax(axis=1), ALL_PARTS_CLASSES, weight)
+
+
+def confusion_counts(images: ImageList, probability: Probabilities) -> Integers:
+    """The studies of a split by their true class (rows) and the class that they were called (columns).
+
+    Args:
+        probability: (images, classes), classes 1 or 14.
+    Returns: (2, 2) or (14, 14).
+    Raises: ValueError as `image_cases`.
+    """
+    cases = study_cases(images, probability)
+    counts: Integers = _confusion(cases, metrics.ones(len(cases.labels)))[0].astype(np.int64)
+    return counts
 
 
 def plain_metrics(cases: Cases) -> dict[str, float]:

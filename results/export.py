@@ -5,7 +5,7 @@
 JSON is strict: absent or infinite values are null, whole numbers have no point, `history` is metric -> one value an
 epoch. In CSV and Parquet `history` is that as JSON text. In CSV, and only there, a text cell that begins with one of
 = + - @ tab, carriage return or line feed gets an apostrophe before it, so that no spreadsheet runs it as a formula;
-numbers are left alone. FILE is whole or absent.
+numbers, as text too, are left alone. FILE is whole or absent.
 """
 
 import io
@@ -78,14 +78,27 @@ def as_csv(table: "pd.DataFrame") -> str:
     """CSV with a header, UTF-8 safe, lines ended by a line feed; see the module's head for formulas."""
     flat = _flat(table)
     for name in (*TEXT, "history"):
-        flat[name] = flat[name].map(_harmless, na_action="ignore")
+        flat[name] = flat[name].map(harmless, na_action="ignore")
     text = io.StringIO()
     flat.to_csv(text, index=False, lineterminator="\n")
     return text.getvalue()
 
 
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+def harmless(text: str) -> str:
+    """The text of a CSV cell that no spreadsheet runs as a formula.
+
+    >>> harmless("=1+1"), harmless("-0.1"), harmless("-0.1+x"), harmless("x=1")
+    ("'=1+1", '-0.1', "'-0.1+x", 'x=1')
+    """
+    return f"'{text}" if text.startswith(FORMULA_STARTS) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def write_parquet(table: "pd.DataFrame", path: Path) -> None:

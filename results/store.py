@@ -8,7 +8,7 @@ What a reader sees after a kill: every committed trial whole, and the trial unde
 
 import contextlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from plumbing.errors import StoreError
 from results import schema
-from results.connection import open_engine
+from results.connection import open_engine, unwritable
 from results.records import (
     FAILED,
     FINISHED,
@@ -53,6 +53,21 @@ class Store:
     def close(self) -> None:
         """Give the database's connections back."""
         self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """A transaction that writes; every writer uses it.
+
+        Raises: StoreError where the database refuses to be written: full, read-only, damaged, gone. A broken key stays
+            the IntegrityError that it is, for the writer to judge.
+        """
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except sa.exc.IntegrityError:
+            raise
+        except sa.exc.DatabaseError as error:
+            raise unwritable(self.engine.url, error) from None
 
     # Searches
 
@@ -91,7 +106,7 @@ class Store:
         """
         values = {each.name: getattr(new, each.name) for each in fields(NewSearch)} | {"created": now()}
         try:
-            with self.engine.begin() as connection:
+            with self._writing() as connection:
                 connection.execute(sa.insert(schema.searches).values(**values))
         except sa.exc.IntegrityError:
             raise StoreError(f"a search named {new.name} is in the store already; give another --name") from None
@@ -102,7 +117,11 @@ class Store:
     # Image lists
 
     def save_image_list(self, data_hash: str, task: str, split: str, images: ImageList) -> None:
-        """Store the images of a split, once for each data hash, task and split."""
+        """Store the images of a split, once for each data hash, task and split; nothing is written where they are."""
+        there = sa.select(sa.literal(1)).select_from(schema.image_lists)
+        with self.engine.connect() as connection:
+            if connection.execute(there.filter_by(data_hash=data_hash, task=task, split=split)).first():
+                return
         insert = sa.insert(schema.image_lists).values(
             data_hash=data_hash,
             task=task,
@@ -112,8 +131,8 @@ class Store:
             studies=list(images.studies),
             labels=images.labels.tolist(),
         )
-        with contextlib.suppress(sa.exc.IntegrityError), self.engine.begin() as connection:
-            connection.execute(insert)  # refused where the same list is there already: it is the same by its hash
+        with contextlib.suppress(sa.exc.IntegrityError), self._writing() as connection:
+            connection.execute(insert)  # refused where another process has just stored it: it is the same by its hash
 
     def image_list(self, data_hash: str, task: str, split: str) -> ImageList:
         """The images of a split in the order of stored probabilities.
@@ -133,7 +152,7 @@ class Store:
         """Store a trial as running."""
         values = {each.name: getattr(new, each.name) for each in fields(NewTrial)}
         values |= {"search_id": search_id, "state": RUNNING, "created": now()}
-        with self.engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(sa.insert(schema.trials).values(**values))
         return self.trials(search_id, number=new.number)[0]
 
@@ -163,7 +182,7 @@ class Store:
             "model_path": result.model_path,
             "finished": now(),
         } | {f"{split}_accuracy_eval": value for split, value in result.accuracies.items()}
-        with self.engine.begin() as connection:
+        with self._writing() as connection:
             self._leave_running(connection, trial_id, values)
             insert_history(connection, trial_id, result.history)
             insert_measures(connection, trial_id, result.measures)
@@ -175,12 +194,12 @@ class Store:
         Raises: StoreError where the trial is not running.
         """
         values = {"state": FAILED, "reason": reason, "seconds": seconds, "finished": now()}
-        with self.engine.begin() as connection:
+        with self._writing() as connection:
             self._leave_running(connection, trial_id, values)
 
     def forget_model(self, trial_id: int) -> None:
         """Store that a trial's model is no longer kept."""
-        with self.engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(sa.update(schema.trials).where(schema.trials.c.id == trial_id).values(model_path=None))
 
     def _leave_running(self, connection: sa.Connection, trial_id: int, values: dict[str, Any]) -> None:
@@ -234,7 +253,7 @@ class Store:
         """
         values = {each.name: getattr(new, each.name) for each in fields(NewSearch)} | {"created": now()}
         try:
-            with self.engine.begin() as connection:
+            with self._writing() as connection:
                 search_id = _insert(connection, schema.searches, values)
                 for number, (trial, history) in enumerate(rows):
                     owned = {"search_id": search_id, "number": number, "created": now()}

@@ -131,7 +131,22 @@ def test_without_train_or_valid_it_is_one_line_and_exit_code_2(
     ended = command(capsys, small.root, "--json")
     assert (ended.code, ended.out) == (2, "")
     told = f"no {missing} folder in it; give MURA-v1.1 or the folder that holds it"
-    assert ended.err == f"radiographs.check: --data {small.root}: {told}\n"
+    assert ended.err == f"radiographs.check: {small.root}: {told}\n"
+
+
+def test_whatever_the_lists_hold_it_ends_with_0(small: Mura, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = document(capsys, small.root)["used"]
+    labels, paths = (small.root / f"train_{name}.csv" for name in ("labeled_studies", "image_paths"))
+    labels.write_text(f"study,label\n{labels.read_text()}MURA-v1.1/train/XR_HAND/patient00001/study1_positive/,2\n")
+    paths.write_text(f"{paths.read_text()}/etc/passwd\nMURA-v1.1/train/../secret.png\n")
+    (small.root / "valid_labeled_studies.csv").write_bytes(b"\xff\xfe")
+    found = document(capsys, small.root)
+    assert found["used"] == expected
+    assert list(left_out(found)) == [
+        "train_image_paths.csv line 17", "train_image_paths.csv line 18", "train_labeled_studies.csv line 1",
+        "train_labeled_studies.csv line 10", "valid_labeled_studies.csv",
+    ]  # fmt: skip
+    assert command(capsys, small.root).code == 0
 
 
 def test_checking_writes_nothing(small: Mura, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,6 +92,12 @@ def test_broken_images_are_left_out_and_named(small: Mura) -> None:
     assert len(dataset.images) == 23
 
 
+def test_a_row_of_a_list_that_cannot_be_used_is_told_to_every_part(small: Mura) -> None:
+    file = small.root / "train_labeled_studies.csv"
+    file.write_text(f"study,label\n{file.read_text()}")
+    assert [left.path for left in load(small.root).left_out] == ["train_labeled_studies.csv line 1"]
+
+
 def test_what_is_left_out_of_other_parts_is_not_told(small: Mura) -> None:
     small.image("train/XR_WRIST/patient00001/study1_negative/image1.png")
     small.image("train/XR_SKULL/patient00001/study1_negative/image1.png")

@@ -123,7 +123,7 @@ def test_a_study_without_any_label_is_left_out_and_named(small: Mura) -> None:
     remove_lists(small.root)
     path = "train/XR_HAND/patient00077/study1/image1.png"
     small.image(path)
-    assert "in no CSV and ends in neither _positive nor _negative" in left_out(small.root)[path]
+    assert "has none in a CSV and ends in neither _positive nor _negative" in left_out(small.root)[path]
     assert path not in set(scan(small.root).images["path"])
 
 
@@ -170,23 +170,50 @@ def test_lists_whose_paths_begin_at_the_split_are_read(small: Mura) -> None:
         ("train_labeled_studies.csv", "MURA-v1.1/train/XR_HAND/patient1/study1/,2", "is not study,0 or study,1"),
         ("train_labeled_studies.csv", "study,label", "is not study,0 or study,1"),
         ("train_labeled_studies.csv", "MURA-v1.1/valid/XR_HAND/patient1/study1/,1", "is not a path in train/"),
+        ("train_labeled_studies.csv", "MURA-v1.1/train/,1", "is not a path in train/"),
         ("valid_image_paths.csv", "path", "is not a path in valid/"),
+        ("valid_image_paths.csv", "MURA-v1.1/valid/", "is not a path in valid/"),
         ("valid_image_paths.csv", "MURA-v1.1/valid/../../secret.png", "is not a path in valid/"),
     ],
 )
-def test_a_bad_line_of_a_list_is_one_line_naming_file_and_line(small: Mura, name: str, line: str, told: str) -> None:
-    append(small.root / name, line)
-    with pytest.raises(DataError, match=told) as raised:
-        scan(small.root)
-    assert str(small.root / name) in str(raised.value)
-    assert line.split(",")[0] in str(raised.value)
-    assert "\n" not in str(raised.value)
+def test_a_bad_line_of_a_list_is_left_out_and_named(small: Mura, name: str, line: str, told: str) -> None:
+    expected = scan(small.root).images
+    file = small.root / name
+    file.write_text(f"{line}\n{file.read_text()}{line}\n")
+    last = len(file.read_text().splitlines())
+    found = scan(small.root)
+    pd.testing.assert_frame_equal(found.images, expected)
+    assert [left.path for left in found.left_out] == [f"{name} line 1", f"{name} line {last}"]
+    for left in found.left_out:
+        assert told in left.reason
+        assert line.split(",")[0] in left.reason
 
 
-def test_a_list_that_is_no_text_is_one_line(small: Mura) -> None:
-    (small.root / "train_image_paths.csv").write_bytes(b"\xff\xfe\x00MURA")
-    with pytest.raises(DataError, match=r"train_image_paths\.csv: cannot be read"):
-        scan(small.root)
+def test_a_study_whose_label_is_bad_has_that_of_its_folders_name(small: Mura) -> None:
+    file = small.root / "train_labeled_studies.csv"
+    file.write_text(file.read_text().replace("study1_positive/,1", "study1_positive/,yes"))
+    found = scan(small.root)
+    assert set(found.images.loc[found.images["study"].str.endswith("_positive"), "label"]) == {1}
+    assert len(found.left_out) == 4
+
+
+@pytest.mark.parametrize("name", ["train_image_paths.csv", "train_labeled_studies.csv"])
+def test_a_list_that_is_no_text_is_left_out_and_the_folder_tree_counts(small: Mura, name: str) -> None:
+    expected = scan(small.root).images
+    (small.root / name).write_bytes(b"\xff\xfe\x00MURA")
+    found = scan(small.root)
+    pd.testing.assert_frame_equal(found.images, expected)
+    assert [left.path for left in found.left_out] == [name]
+    assert found.left_out[0].reason.startswith("cannot be read: ")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_path(small: Mura) -> None:
+    expected = scan(small.root).images
+    for file in small.root.glob("*.csv"):
+        file.write_text(file.read_text().replace("MURA-v1.1/", ""), encoding="utf-8-sig")
+    found = scan(small.root)
+    pd.testing.assert_frame_equal(found.images, expected)
+    assert found.left_out == ()
 
 
 @pytest.mark.parametrize("gone", [["train"], ["valid"], ["train", "valid"]])

@@ -71,6 +71,7 @@ class StoreMaker:
         valid_auc: float | None = None,
         seconds: float = 1.0,
         state: str = FINISHED,
+        probabilities: Mapping[str, np.ndarray] | None = None,
         **names: str,
     ) -> Trial:
         """A finished trial; accuracies of train, valid, test; AUCs with an interval of 0.1 around."""
@@ -79,7 +80,8 @@ class StoreMaker:
         split_accuracies = dict(zip(("train", "valid", "test"), accuracies, strict=True))
         history = {"loss": [0.6, 0.5], "val_loss": [0.7, 0.6]}
         self.store.finish_trial(
-            trial.id, TrialResult(state, 0.5, history, 1, 2, seconds, split_accuracies, measures, {}, None)
+            trial.id,
+            TrialResult(state, 0.5, history, 1, 2, seconds, split_accuracies, measures, probabilities or {}, None),
         )
         return trial
 

@@ -6,7 +6,8 @@ import io
 import pandas as pd
 import pytest
 
-from reports.tables import to_csv, without_passwords
+from reports.tables import plain_line, to_csv, without_passwords
+from results.export import harmless
 from tests.reports.store_maker import HOSTILE
 
 
@@ -24,6 +25,12 @@ def test_numbers_stay_numbers_in_csv() -> None:
     table = pd.DataFrame({"epochs": [20.0, None], "accuracy": [-0.5, 80.25], "lr": ["-0.1", "x"]})
 
     assert to_csv(table) == "epochs,accuracy,lr\n20,-0.5,-0.1\n,80.25,x\n"
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "+1+cmd", "-2+3", "@SUM(A1)", "-0.1", "+1e-4", "-inf", "a-b"])
+def test_reports_and_export_disarm_the_same_texts(text: str) -> None:
+    (_, row) = csv.reader(io.StringIO(to_csv(pd.DataFrame({"name": [text]}))))
+    assert row == [harmless(plain_line(text))]
 
 
 @pytest.mark.parametrize("text", ["postgresql+psycopg://me:secret@host/db", "x --store mysql://:secret@h/d --seed 3"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from results import metrics
 from results.calibration import apply_temperature, fit_temperature
-from results.evaluation import Cases, all_metrics, measures, plain_metrics, study_cases
+from results.evaluation import Cases, all_metrics, confusion_counts, measures, plain_metrics, study_cases
 from results.intervals import patient_weights, percentile_interval
 from results.records import ImageList
 
@@ -128,6 +128,17 @@ def test_study_probability_is_the_mean_of_its_images() -> None:
     cases = study_cases(images, np.array([[0.25], [0.9], [0.75]]))
     assert cases.probability.tolist() == [[0.9], [0.5]]
     assert cases.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("classes", [2, 14])
+def test_confusion_counts_are_scikit_learns_by_study(classes: int) -> None:
+    generator = np.random.default_rng(3)
+    images = images_of([*range(60)] * 2, [*generator.integers(0, classes, 60)] * 2)
+    probability = generator.random((120, 1 if classes == 2 else classes))
+    mean = (probability[:60] + probability[60:]) / 2
+    called = mean[:, 0] > 0.5 if classes == 2 else mean.argmax(axis=1)
+    expected = reference.confusion_matrix(images.labels[:60], called.astype(int), labels=range(classes))
+    assert confusion_counts(images, probability).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,29 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plumbing.errors import StoreError
-from results.connection import VERSION_TABLE, sqlite_path
+from results.connection import VERSION_TABLE, hide_password, sqlite_path, unwritable
 from results.records import ImageList, NewSearch, NewTrial, Search, TrialResult
 from results.schema import metadata
 from results.store import Store
+
+LARGE = {"text": "x" * 2**20}  # more than the free pages of a new store
+
+
+def many_images() -> ImageList:
+    names = tuple(f"{number:0100}" for number in range(5000))
+    return ImageList(names, names, names, np.zeros(5000, np.int64))
 
 
 def file_of(url: str) -> Path:
@@ -105,15 +114,77 @@ def test_unwritable_folder_is_refused() -> None:
         Store.open("sqlite:////proc/results.db", create=True)
 
 
+def test_store_on_a_full_disk_is_refused_and_nothing_is_left(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA max_page_count=2")
+
+    monkeypatch.setattr("results.connection._prepare_sqlite", full)
+    with pytest.raises(StoreError, match="cannot be opened or written: database or disk is full"):
+        Store.open(url, create=True)
+    assert not file_of(url).parent.exists()
+
+
+def refuse_to_be_written(store: Store, reason: str) -> None:
+    @sa.event.listens_for(store.engine, "begin")
+    def limit(connection: sa.Connection) -> None:
+        pragma = "query_only=ON" if "readonly" in reason else "max_page_count=1"  # at least the pages that it has
+        connection.exec_driver_sql(f"PRAGMA {pragma}")
+
+
+WRITERS: dict[str, Callable[[Store, NewTrial, TrialResult], object]] = {
+    "create_search": lambda store, *_: store.create_search(NewSearch("x", "search", "optuna", "abc", details=LARGE)),
+    "save_image_list": lambda store, *_: store.save_image_list("new", "XR_HAND", "test", many_images()),
+    "start_trial": lambda store, trial, *_: store.start_trial(1, replace(trial, number=5, configuration=LARGE)),
+    "finish_trial": lambda store, _, result: store.finish_trial(1, replace(result, model_path=LARGE["text"])),
+    "fail_trial": lambda store, *_: store.fail_trial(1, LARGE["text"], 1.0),
+    "import_search": lambda store, *_: store.import_search(
+        NewSearch("y", "import", "none", "abc", details=LARGE), [], []
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", ["attempt to write a readonly database", "database or disk is full"])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_store_that_refuses_to_be_written_is_one_line(
+    store: Store, search: Search, new_trial: Callable[..., NewTrial], result: Callable[..., TrialResult],
+    writer: str, reason: str,
+) -> None:  # fmt: skip
+    store.start_trial(search.id, new_trial(0))
+    refuse_to_be_written(store, reason)
+    with pytest.raises(StoreError) as raised:
+        WRITERS[writer](store, new_trial(0), result())
+    told = f"--store {store.engine.url}: cannot be written: {reason}; free it or give another store"
+    assert str(raised.value) == told
+    assert [trial.state for trial in store.trials()] == ["running"]
+
+
+def test_image_list_that_is_there_is_not_written_again(store: Store) -> None:
+    store.save_image_list("d1", "XR_HAND", "test", many_images())
+    refuse_to_be_written(store, "readonly")
+    store.save_image_list("d1", "XR_HAND", "test", many_images())
+    with pytest.raises(StoreError, match="readonly"):
+        store.save_image_list("d1", "XR_HAND", "valid", many_images())
+
+
+def test_password_of_a_store_that_refuses_to_be_written_is_hidden() -> None:
+    url = sa.make_url("postgresql+psycopg://me:secret@host/db")
+    error = sa.exc.OperationalError(None, None, Exception("disk full"))
+    told = "--store postgresql+psycopg://me:***@host/db: cannot be written: disk full; free it or give another store"
+    assert str(unwritable(url, error)) == told
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
-    [("sqlite://", "needs a file"), ("sqlite:///:memory:", "needs a file"), ("runs.db", "no database URL"),
+    [("postgresql+psycopg://me:secret@host:port/db", "no database URL"),
+     ("sqlite:///file:results.db?mode=ro&uri=true", "a plain file"), ("sqlite:///results.db?mode=ro", "a plain file"),
+     ("sqlite://", "needs a file"), ("sqlite:///:memory:", "needs a file"), ("runs.db", "no database URL"),
      ("nosuch://user:secret@host/db", "no driver")],
 )  # fmt: skip
 def test_urls_of_no_use_are_refused_without_their_password(url: str, message: str) -> None:
     with pytest.raises(StoreError, match=message) as caught:
         Store.open(url, create=True)
-    assert "secret" not in str(caught.value)
+    assert "secret" not in str(caught.value) + hide_password(url)
 
 
 def test_migrated_schema_equals_the_declared_one(store: Store) -> None:

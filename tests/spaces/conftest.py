@@ -9,7 +9,7 @@ from spaces.narrowing import make_space
 
 @pytest.fixture(scope="session")
 def full_space() -> Space:
-    """All architectures, every cut."""
+    """All architectures, as a machine with a GPU is offered them."""
     return make_space(ARCHITECTURES, {}, cheap_cuts=False)
 
 

@@ -27,11 +27,17 @@ def line_of(tables: dict[str, Any], *architectures: Architecture) -> str:
     return str(raised.value)
 
 
-def test_nothing_given_leaves_the_whole_declaration() -> None:
-    space = make_space(ARCHITECTURES, {}, cheap_cuts=False)
-    for architecture in ARCHITECTURES:
-        assert space.parameters[architecture.name] == full_parameters(architecture)
-        assert space.parameter(architecture.name, "frozen").holds("all")
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda each: each.name)
+def test_nothing_given_leaves_the_whole_declaration(architecture: Architecture) -> None:
+    declared = make_space([architecture], {}, cheap_cuts=False).parameters[architecture.name]
+    assert declared[1:] == full_parameters(architecture)[1:]
+    cuts = tuple(cut.name for cut in architecture.cuts) if architecture.has_imagenet else architecture.cheap_cuts
+    assert declared[0] == Choice("frozen", cuts, ordered=True)
+
+
+def test_random_filters_are_frozen_only_where_a_file_asks_for_it() -> None:
+    assert not make_space([BASE], {}, cheap_cuts=False).parameter("base_cnn", "frozen").holds("all")
+    assert narrowed("frozen", ["none", "all"]) == full_parameters(BASE)[0]
 
 
 @pytest.mark.parametrize(
