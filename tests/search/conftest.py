@@ -69,7 +69,9 @@ class Searcher:
 
     def process(self, *more: object, before: str = "") -> "subprocess.Popen[str]":
         """Search in a process of its own; `before` is Python run in it first, to kill it at a chosen instant."""
-        code = f"{before}\nimport sys\nfrom plumbing.command import run_command\nfrom search.run import main\n"
+        # A shell's background jobs inherit a SIGINT that is ignored: the tests' own must not.
+        signals = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        code = f"{signals}{before}\nimport sys\nfrom plumbing.command import run_command\nfrom search.run import main\n"
         code += "sys.exit(run_command('search.run', main, sys.argv[1:]))"
         return subprocess.Popen(
             [sys.executable, "-c", code, *self.arguments(*more)],

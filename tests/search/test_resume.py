@@ -161,7 +161,10 @@ def run_trial(*arguments):
 search.loop.run_trial = run_trial
 """
     with searcher.process(before=busy) as process:
-        _, err = process.communicate(timeout=60)  # the hash itself takes far longer
+        try:
+            _, err = process.communicate(timeout=120)  # the hash itself takes far longer
+        finally:
+            process.kill()
     assert process.returncode == 130
     (line,) = err.splitlines()
     assert line.startswith("search.run: interrupted; resume with: python -m search.run --part XR_WRIST")
