@@ -63,11 +63,17 @@ def test_interrupted_is_130_with_the_line_that_resumes(
 
 
 def test_ctrl_c_ends_a_real_command_with_130() -> None:
-    process = in_a_process("    print('ready', flush=True)\n    import time\n    time.sleep(60)")
+    # A shell's background jobs inherit SIGINT ignored, and so would this child of a test run started as one.
+    restored = "    import signal\n    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    process = in_a_process(restored + "    print('ready', flush=True)\n    import time\n    time.sleep(60)")
     assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
     assert (process.returncode, errors) == (130, "a.command: interrupted\n")
 
 
