@@ -1,95 +1,194 @@
 """Features of images at a cut, computed once and kept below the runs folder, memory-mapped.
 
-A file holds one list of images at one level and view. Its name is the digest of all that its numbers depend on, so a
-change of any of it asks for another file. A file is whole or absent, and a lock lets one process compute what others
-wait for. Without the cache the same extractor computes the same numbers again, in memory.
+    features/<architecture>/<level>-<view>-<key>/<cut>.f32 and .f32.sums
+
+The key is the digest of all that the numbers depend on, so a change of any of it asks for other files. A lock on the
+folder lets one process compute what others wait for; a kill loses one batch. Without the cache the same extractor
+computes the same numbers again, in memory. Files not used for longest go first where the budget asks for room.
 """
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.extractor import BATCH, Extractor, view_batches
-from plumbing.files import atomic_path, locked
-from plumbing.progress import progress_bar
+from features.chunks import ChunkedFile
+from features.extractor import Views, extract
+from features.forward import BATCH, Forward
+from features.frozen import FrozenNetwork
+from plumbing.files import locked
+from plumbing.progress import console, progress_bar
 from plumbing.seeds import DATA_SEED
-from radiographs.dataset import SizedPixels
 
-# Raised by hand whenever the numbers that extraction gives change.
-EXTRACTION_VERSION = 1
+# Raised by hand whenever the numbers that extraction gives change without a change of network or library.
+EXTRACTION_VERSION = 2
 
 
-@dataclass(frozen=True)
-class FrozenPart:
-    """What the features depend on besides the images.
+@dataclass
+class Ledger:
+    """What was asked for and what it took.
 
     Attributes:
-        weights: digest of the backbone's arrays.
+        served: images whose features were asked for, again and again. extracted: images that passed through frozen
+            layers, in `seconds`.
     """
 
-    architecture: str
-    weights: str
-    cut: str
-    image_size: int
+    served: int = 0
+    extracted: int = 0
+    seconds: float = 0.0
 
 
 class FeatureCache:
-    """Features below a folder; with `folder` None nothing is kept."""
+    """Features below a folder, at most `budget` bytes; with `folder` None nothing is kept.
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+    Safe for several threads and processes.
+    """
 
-    def path(self, part: FrozenPart, digests: Sequence[str], level: str, view: int) -> Path | None:
-        """Where the features are or would be kept; None where nothing is."""
-        if self.folder is None:
-            return None
-        settings = [part.weights, part.image_size, level, view, DATA_SEED, BATCH, EXTRACTION_VERSION, list(digests)]
-        key = hashlib.blake2b(json.dumps(settings).encode(), digest_size=12).hexdigest()
-        return self.folder / part.architecture / part.cut / f"{level}-{view}-{key}.npy"
+    def __init__(self, folder: Path | None, budget: int = 2**63, ledger: Ledger | None = None) -> None:
+        self.folder, self.budget = folder, budget
+        self.ledger = ledger or Ledger()
+        self._verified: set[Path] = set()
+        self._lock = threading.Lock()
 
     def features(
-        self, part: FrozenPart, extractor: Extractor, pixels: SizedPixels, digests: Sequence[str], level: str, view: int
+        self,
+        network: FrozenNetwork,
+        forward: Callable[[], Forward],
+        views: Views,
+        cut: str,
+        together: Sequence[str] = (),
     ) -> NDArray[np.float32]:
-        """The features of the images in the order of `digests`: (images, *extractor.shape) float32, read-only.
+        """The features of the views at the cut: (images, *shape) float32, read-only.
 
+        Args:
+            forward: makes what runs the frozen layers; called only where something must be computed.
+            together: cuts whose features are kept in the same pass where they are missing too.
         Raises: OSError where the folder cannot be written or the disk is full.
         """
-        path = self.path(part, digests, level, view)
-        if path is None:
-            return extract(extractor, pixels, digests, level, view, _in_memory(extractor, len(digests)))
-        with locked(path.parent / "lock"):
-            if not path.exists():
-                with atomic_path(path) as temporary:
-                    shape = (len(digests), *extractor.shape)
-                    kept = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
-                    with temporary.open("r+b") as file:  # a full disk must say so here, not kill the writer of a hole
-                        os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
-                    extract(extractor, pixels, digests, level, view, kept)
-                    kept.flush()
-        return np.asarray(np.lib.format.open_memmap(path, "r"))
+        self.ledger.served += len(views.digests)
+        if self.folder is None:
+            return self._in_memory(network, forward(), views, cut)
+        file = self._file(self.folder, network, views, cut)
+        if (known := self._known(file)) is not None:
+            return known
+        others = [self._file(self.folder, network, views, other) for other in together if other != cut]
+        with self._lock:
+            if (known := self._known(file)) is not None:  # another thread has made it meanwhile
+                return known
+            with locked(file.path.parent / "lock"):
+                files = {
+                    each.path.stem: each for each in (file, *others) if each.path.exists() or self._make_room(each)
+                }
+                if cut in files:
+                    self._fill(network, forward, views, files)
+                    return self._open(file)
+            return self._in_memory(network, forward(), views, cut)
+
+    def holds(self, network: FrozenNetwork, views: Views, cut: str) -> bool:
+        """Whether the features are there already; what the files hold is not checked."""
+        if self.folder is None:
+            return False
+        return self._file(self.folder, network, views, cut).is_complete()
+
+    def _file(self, folder: Path, network: FrozenNetwork, views: Views, cut: str) -> ChunkedFile:
+        numbers = [views.pixels.size, views.level, views.view, DATA_SEED, BATCH, EXTRACTION_VERSION]
+        settings = [network.digest, network.engine, *numbers, list(views.digests)]
+        key = hashlib.blake2b(json.dumps(settings).encode(), digest_size=12).hexdigest()
+        path = folder / network.architecture / f"{views.level}-{views.view}-{key}" / f"{cut}.f32"
+        return ChunkedFile(path, len(views.digests), network.shapes[cut], BATCH)
+
+    def _known(self, file: ChunkedFile) -> NDArray[np.float32] | None:
+        """The array of a file that this process has verified, None where it must be looked at, or is gone."""
+        if file.path not in self._verified:
+            return None
+        try:
+            return self._open(file) if file.is_complete() else None
+        except FileNotFoundError:  # another process needed the room
+            return None
+
+    def _open(self, file: ChunkedFile) -> NDArray[np.float32]:
+        if file.size:
+            os.utime(file.path)  # the time of use, by which files are chosen to go
+        return file.array()
+
+    def _fill(
+        self, network: FrozenNetwork, forward: Callable[[], Forward], views: Views, files: dict[str, ChunkedFile]
+    ) -> None:
+        """Compute what is missing or damaged in the files, in one pass."""
+        missing: dict[str, set[int]] = {}
+        for cut, file in files.items():
+            never, damaged = file.missing()
+            missing[cut] = {*never, *damaged}
+            if damaged:
+                told = f"{len(damaged)} of {file.chunks} pieces are damaged, computed again"
+                console().print(f"features: {file.path}: {told}", soft_wrap=True)
+        wanted = [cut for cut in files if missing[cut]]
+        if wanted:
+            for cut in wanted:
+                files[cut].reserve()
+            for batch, found in self._extracted(forward(), views, wanted, sorted(set().union(*missing.values()))):
+                for cut in wanted:
+                    if batch in missing[cut]:
+                        files[cut].write(batch, found[cut])
+        self._verified.update(file.path for file in files.values())
+
+    def _in_memory(self, network: FrozenNetwork, forward: Forward, views: Views, cut: str) -> NDArray[np.float32]:
+        features = np.empty((len(views.digests), *network.shapes[cut]), np.float32)
+        for batch, found in self._extracted(forward, views, [cut], views.batches):
+            features[batch * BATCH : batch * BATCH + len(found[cut])] = found[cut]
+        return features
+
+    def _extracted(
+        self, forward: Forward, views: Views, cuts: Sequence[str], batches: Sequence[int]
+    ) -> Iterator[tuple[int, dict[str, NDArray[np.float32]]]]:
+        images = sum(len(views.of_batch(batch)) for batch in batches)
+        start = time.monotonic()
+        with progress_bar(f"extracting {views.level} view {views.view}", images) as advance:
+            for batch, found in extract(forward, views, cuts, batches):
+                yield batch, found
+                advance(len(views.of_batch(batch)))
+        self.ledger.extracted += images
+        self.ledger.seconds += time.monotonic() - start
+
+    def _make_room(self, file: ChunkedFile) -> bool:
+        """Whether a new file fits, once those not used for longest are removed."""
+        assert self.folder is not None
+        if file.size > self.budget:
+            return False
+        with locked(self.folder / "lock"):
+            kept = {path: path.stat() for path in self.folder.glob("*/*/*.f32")}
+            total = sum(status.st_size for status in kept.values())
+            for path in sorted(kept, key=lambda path: kept[path].st_mtime_ns):
+                if total + file.size <= self.budget:
+                    break
+                if path.parent != file.path.parent and _remove(path):
+                    total -= kept[path].st_size
+            return total + file.size <= self.budget
 
 
-def extract(
-    extractor: Extractor,
-    pixels: SizedPixels,
-    digests: Sequence[str],
-    level: str,
-    view: int,
-    into: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """Fill `into`, (images, *extractor.shape), with the features of a view of each image, and give it back."""
-    with progress_bar(f"extracting {level} view {view}", len(digests)) as advance:
-        for start, views in view_batches(pixels, digests, level, view):
-            into[start : start + len(views)] = extractor.batch(views)
-            advance(len(views))
-    return into
+def _remove(path: Path) -> bool:
+    """Remove a file that no process is filling; whether it was removed."""
+    with _locked_if_free(path.parent / "lock") as free:
+        if free:
+            ChunkedFile(path, 0, (), 1).remove()
+    return free
 
 
-def _in_memory(extractor: Extractor, images: int) -> NDArray[np.float32]:
-    return np.empty((images, *extractor.shape), np.float32)
+@contextmanager
+def _locked_if_free(path: Path) -> Iterator[bool]:
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

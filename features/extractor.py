@@ -1,60 +1,74 @@
-"""A frozen trunk's output for views of images.
+"""Views of images through frozen layers, in fixed padded batches.
 
-Batches are fixed and padded, because a network's last bits change with the batch size: the same images in the same
-order give the same bits, whoever asks and whenever.
+Batches are fixed because a network's last bits change with the batch size: the same images in the same order give the
+same bits, whoever asks and whenever. The next batch's views are made in other threads while one is computed.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.forward import BATCH, Forward, processors
 from radiographs.augmentation import view_of
 from radiographs.dataset import SizedPixels
 
-BATCH = 32
 
-
-def view_batches(
-    pixels: SizedPixels, digests: Sequence[str], level: str, view: int
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Start and views of each batch of images, (images, size, size, 1) uint8, made one batch ahead in other threads."""
-    starts = range(0, len(digests), BATCH)
-
-    def make(digest: str) -> NDArray[np.uint8]:
-        return view_of(pixels.of(digest), level, digest, view)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-
-        def begin(start: int) -> list[Future[NDArray[np.uint8]]]:
-            return [pool.submit(make, digest) for digest in digests[start : start + BATCH]]
-
-        ahead = begin(0) if digests else []
-        for start in starts:
-            current, ahead = ahead, begin(start + BATCH)
-            yield start, np.stack([future.result() for future in current])[..., None]
-
-
-class Extractor:
-    """A trunk that turns views into features.
+@dataclass(frozen=True)
+class Views:
+    """One view of each image of a list, in its order.
 
     Attributes:
-        shape: of one image's features.
+        digests: of the images' contents.
     """
 
-    def __init__(self, trunk: Any) -> None:
-        from spaces.tensorflow_runtime import tensorflow
+    pixels: SizedPixels
+    digests: Sequence[str]
+    level: str
+    view: int
 
-        tf = tensorflow()
-        self.shape: tuple[int, ...] = tuple(trunk.output.shape[1:])
-        signature = tf.TensorSpec((BATCH, *trunk.input.shape[1:]), tf.float32)
-        self._forward = tf.function(lambda grey: trunk(grey, training=False), input_signature=[signature])
+    @property
+    def batches(self) -> range:
+        """The numbers of the fixed batches."""
+        return range(-(-len(self.digests) // BATCH))
 
-    def batch(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features (images, *shape) float32 of at most `BATCH` views (images, size, size, 1) uint8."""
-        padded = np.zeros((BATCH, *views.shape[1:]), np.float32)
-        padded[: len(views)] = views
-        return np.asarray(self._forward(padded)[: len(views)])
+    def of_batch(self, batch: int) -> Sequence[str]:
+        """The digests of a batch."""
+        return self.digests[batch * BATCH : (batch + 1) * BATCH]
+
+
+def view_batches(views: Views, batches: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Number and views (images, size, size, 1) uint8 of each of these batches, made one batch ahead."""
+
+    def make(digest: str) -> NDArray[np.uint8]:
+        return view_of(views.pixels.of(digest), views.level, digest, views.view)
+
+    with ThreadPoolExecutor(processors()) as pool:
+
+        def begin(position: int) -> list[Future[NDArray[np.uint8]]]:
+            if position == len(batches):
+                return []
+            return [pool.submit(make, digest) for digest in views.of_batch(batches[position])]
+
+        ahead = begin(0)
+        for position, batch in enumerate(batches):
+            current, ahead = ahead, begin(position + 1)
+            yield batch, np.stack([future.result() for future in current])[..., None]
+
+
+def padded(views: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """At most `BATCH` views (images, size, size, 1) as (BATCH, size, size, 1) float32, zeros after them."""
+    whole = np.zeros((BATCH, *views.shape[1:]), np.float32)
+    whole[: len(views)] = views
+    return whole
+
+
+def extract(
+    forward: Forward, views: Views, cuts: Sequence[str], batches: Sequence[int]
+) -> Iterator[tuple[int, dict[str, NDArray[np.float32]]]]:
+    """Number and features (images, *shape), cut by cut, of each of these batches."""
+    for batch, made in view_batches(views, batches):
+        found = forward(padded(made), cuts)
+        yield batch, {cut: features[: len(made)] for cut, features in zip(cuts, found, strict=True)}

@@ -86,6 +86,17 @@ def run_command(command: str, main: Callable[[Sequence[str]], int], arguments: S
         return 2
 
 
+def positive(text: str) -> float:
+    """An argparse type: a number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0; give a number above 0")
+    return number
+
+
 def at_least(least: int, most: int | None = None) -> Callable[[str], int]:
     """An argparse type: a whole number of at least `least`, at most `most` where it is given."""
 

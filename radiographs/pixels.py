@@ -65,6 +65,18 @@ class PixelStore:
             write_text_atomically(memory_file, json.dumps(remembered | fresh))
         return {path: value for path, (_, _, value) in zip(paths, found, strict=True)}
 
+    def remembered(self, root: Path, paths: Sequence[str]) -> dict[str, str]:
+        """Path -> content digest of those files that were read before and have not changed since; none is read now."""
+        memory_file = self.folder / "digests.json"
+        known = json.loads(memory_file.read_text()) if memory_file.exists() else {}
+        found = {}
+        for path in paths:
+            file = (root / path).resolve()
+            entry = known.get(str(file))
+            if entry and file.exists() and entry[:2] == [file.stat().st_size, file.stat().st_mtime_ns]:
+                found[path] = entry[2]
+        return found
+
     def decode_missing(self, root: Path, digests: dict[str, str], size: int) -> dict[str, str]:
         """Decode every image that has no row yet; digest -> reason for those that cannot be read.
 

@@ -6,11 +6,16 @@ proposal, the store the running trial, then the model file, then the result in o
 
 import gc
 import math
+import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from typing import Any
 
+from threadpoolctl import threadpool_limits
+
+from features.forward import processors
 from plumbing import VERSION
 from plumbing.errors import SearchFailed
 from results.records import FAILED, RUNNING, NewTrial, Search, Trial
@@ -19,7 +24,7 @@ from search.engines import Engine, Proposal
 from search.models import ModelKeeper, best_trials
 from search.progress import SearchProgress
 from search.training.fitting import TrialFailed
-from search.training.trial import Setting, Trained, run_trial
+from search.training.trial import AfterEpoch, Setting, Trained, is_head, run_trial
 from spaces.declaration import Configuration
 
 FAILURES_IN_A_ROW = 3
@@ -48,22 +53,22 @@ def run_search(run: SearchRun) -> None:
     histories = run.store.histories([trial.id for trial in known])
     run.engine.catch_up(known, {key: _numbers(history, run.setting.objective) for key, history in histories.items()})
     run.keeper.tidy()
-    ended = [trial for trial in known if trial.state != RUNNING]
-    best = best_trials(ended, 1)
+    ended = {trial.number: trial for trial in known if trial.state != RUNNING}
+    best = best_trials(list(ended.values()), 1)
     setting = run.setting
     bar = SearchProgress(setting.objective, run.trials, len(ended), setting.epochs, best[0].value if best else None)
-    with bar:
+    with bar, threadpool_limits(1, "blas"):  # heads train side by side, each on one core
         while len(ended) < run.trials:
-            proposal = run.engine.propose(run.enqueued)
-            if proposal is None:
+            batch = run.engine.propose(run.enqueued, run.trials)
+            if not batch:
                 bar.console.print(f"every configuration of the space was tried: {len(ended)} trials")
                 return
-            trial, objective = _run_one(run, proposal, bar)
-            run.engine.tell(trial, objective)
-            bar.after_trial(trial)
+            for trial, objective in _run_batch(run, batch, bar):
+                run.engine.tell(trial, objective)
+                bar.after_trial(trial)
+                ended[trial.number] = trial
             gc.collect()  # a trial's network and graphs refer to one another in circles
-            ended.append(trial)
-            _check_failures(ended)
+            _check_failures([ended[number] for number in sorted(ended)])
 
 
 def _numbers(history: Mapping[str, Sequence[float | None]], metric: str) -> list[float]:
@@ -71,27 +76,70 @@ def _numbers(history: Mapping[str, Sequence[float | None]], metric: str) -> list
     return [math.nan if value is None else value for value in history.get(metric, ())]
 
 
-def _run_one(run: SearchRun, proposal: Proposal, bar: SearchProgress) -> tuple[Trial, list[float]]:
-    """Train the proposal and store how it ended; the trial as stored, and its objective by epoch."""
-    trial = _started(run, proposal)
-    start = time.monotonic()
-    history: list[float] = []
+def _run_batch(run: SearchRun, batch: Sequence[Proposal], bar: SearchProgress) -> Iterator[tuple[Trial, list[float]]]:
+    """Train a batch, heads side by side, the rest one after another; each as stored, and its objective by epoch."""
+    trials = {proposal.number: _started(run, proposal) for proposal in batch}
+    heads = [proposal for proposal in batch if is_head(proposal.configuration)]
+    stop = threading.Event()
+
+    def after_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
+        if stop.is_set():
+            raise TrialFailed("stopped")
+        bar.after_epoch(epoch, metrics)
+
+    pool = ThreadPoolExecutor(processors())
     try:
-        trained = run_trial(run.setting, proposal.configuration, bar.after_epoch)
-        _finish(run, trial, trained)
-        history = list(trained.result.history[run.setting.objective])
+        running = {pool.submit(_attempt, run, each, after_epoch): each for each in heads}
+        for future in as_completed(running):
+            yield _stored(run, trials[running[future].number], future.result())
+        for proposal in batch:
+            if proposal not in heads:
+                yield _stored(run, trials[proposal.number], _attempt(run, proposal, after_epoch))
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How a training ended: with something trained, or for a reason without."""
+
+    trained: Trained | None
+    reason: str
+    seconds: float
+
+
+def _attempt(run: SearchRun, proposal: Proposal, after_epoch: AfterEpoch) -> Attempt:
+    """Train the proposal."""
+    start = time.monotonic()
+    try:
+        trained, reason = run_trial(run.setting, proposal.configuration, after_epoch), ""
     except TrialFailed as failure:
-        run.store.fail_trial(trial.id, str(failure), time.monotonic() - start)
+        trained, reason = None, str(failure)
     except (MemoryError, _out_of_memory()) as error:
-        reason = f"out of memory: {(str(error).splitlines() or [''])[0]}"
-        run.store.fail_trial(trial.id, reason, time.monotonic() - start)
-    return run.store.trials(run.search.id, proposal.number)[0], history
+        trained, reason = None, f"out of memory: {(str(error).splitlines() or [''])[0]}"
+    return Attempt(trained, reason, time.monotonic() - start)
 
 
-def _out_of_memory() -> Any:
+def _stored(run: SearchRun, trial: Trial, attempt: Attempt) -> tuple[Trial, list[float]]:
+    """Store how a trial ended; the trial as stored, and its objective by epoch."""
+    history: list[float] = []
+    if attempt.trained is None:
+        run.store.fail_trial(trial.id, attempt.reason, attempt.seconds)
+    else:
+        _finish(run, trial, attempt.trained)
+        history = list(attempt.trained.result.history[run.setting.objective])
+    return run.store.trials(run.search.id, trial.number)[0], history
+
+
+def _out_of_memory() -> type[BaseException]:
+    """What TensorFlow raises out of memory; where it was never imported, it raises nothing."""
+    if "tensorflow" not in sys.modules:
+        return MemoryError
     from spaces.tensorflow_runtime import tensorflow
 
-    return tensorflow().errors.ResourceExhaustedError
+    kind: type[BaseException] = tensorflow().errors.ResourceExhaustedError
+    return kind
 
 
 def _started(run: SearchRun, proposal: Proposal) -> Trial:
@@ -104,13 +152,13 @@ def _started(run: SearchRun, proposal: Proposal) -> Trial:
         run.search.id,
         NewTrial(
             number=proposal.number,
-            part_body=setting.dataset.task,
+            part_body=setting.source.dataset.task,
             architecture=name,
             name_code=f"{name}_{configuration['augmentation']}_augment_{setting.epochs}epochs",
             model_name=f"{run.search.name}_{proposal.number:04d}",
             configuration=configuration,
             weights=run.weights[name],
-            image_size=setting.image_size[name],
+            image_size=setting.source.image_size[name],
             seed=setting.search_seed,
             fit_epochs=setting.epochs,
             code_version=VERSION,
@@ -123,7 +171,7 @@ def _finish(run: SearchRun, trial: Trial, trained: Trained) -> None:
     result = trained.result
     path = run.keeper.path_for(trial.number, result.value)
     if path is not None:
-        run.keeper.save(trained.model(), path)
+        run.keeper.save(trained.save, path)
         result = replace(result, model_path=str(path.resolve()))
     run.store.finish_trial(trial.id, result)
     run.keeper.tidy()

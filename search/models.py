@@ -2,10 +2,9 @@
 
 import fcntl
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from plumbing.errors import UsageError
 from plumbing.files import atomic_path
@@ -67,10 +66,10 @@ class ModelKeeper:
         ]
         return self.folder / f"{number:04d}.keras" if len(better) < self.count else None
 
-    def save(self, model: Any, path: Path) -> None:
+    def save(self, write: Callable[[Path], None], path: Path) -> None:
         """Raises: OSError where the folder cannot be written or the disk is full."""
         with atomic_path(path) as temporary:
-            model.save(temporary)
+            write(temporary)
 
     def tidy(self) -> None:
         """Remove the models of trials that are no longer, or never became, among the best."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plumbing.command import CommandParser, at_least
+from plumbing.command import CommandParser, at_least, positive
 from plumbing.errors import UsageError
 from radiographs.parts import TASKS
 from results.connection import DEFAULT_URL
@@ -43,7 +43,9 @@ class Options:
     seed: int
     views: int
     keep_models: int
+    batch_trials: int
     feature_cache: bool
+    cache_gib: float | None
     explain: bool
 
 
@@ -80,7 +82,9 @@ def parse(arguments: Sequence[str]) -> Options:
         seed=given.seed,
         views=given.views,
         keep_models=given.keep_models,
+        batch_trials=given.batch_trials,
         feature_cache=given.feature_cache,
+        cache_gib=given.cache_gib,
         explain=given.explain,
     )
 
@@ -116,6 +120,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--ray", metavar="ADDRESS", help="not built yet")
     add("--views", type=at_least(1), default=4, metavar="N", help="augmented views of an image; epoch e uses e mod N")
     add("--keep-models", type=at_least(0), default=4, metavar="K", help="keep the models of the best K trials")
+    add(
+        "--batch-trials",
+        type=at_least(1),
+        default=4,
+        metavar="N",
+        help="proposals made at once, heads of a batch training side by side; 1: each knows all before it",
+    )
+    add(
+        "--cache-gib",
+        type=positive,
+        metavar="G",
+        help="most GiB of features kept under --runs; default: half of what is free there",
+    )
     add("--no-feature-cache", dest="feature_cache", action="store_false",
         help="compute frozen features anew each time; the results are the same")  # fmt: skip
     add("--explain", action="store_true", help="print the plan and exit")

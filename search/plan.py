@@ -13,11 +13,11 @@ from radiographs.splits import SPLITS
 from radiographs.synthetic import draw_with_progress_bar
 from results.connection import sqlite_path
 from results.store import Store
+from search.feature_plan import CutPlan, plan_features
 from search.options import SYNTHETIC, Options
-from search.training.trial import view_of_epoch
 from spaces import architecture_named
 from spaces.architecture import Architecture
-from spaces.declaration import Choice, Space, Value, check_configuration
+from spaces.declaration import Space, Value, check_configuration
 from spaces.narrowing import make_space, read_narrowing
 from spaces.presets import preset
 from spaces.weights import identity_of, weights_of
@@ -52,6 +52,7 @@ class Plan:
             "seed": options.seed,
             "epochs": options.epochs,
             "views": options.views,
+            "batch trials": options.batch_trials,
             "image size": dict(self.image_size),
             "weights": {name: identity_of(weights) for name, weights in self.weights.items()},
             "space": self.space.to_json(),
@@ -59,6 +60,22 @@ class Plan:
         }
         plain: dict[str, Any] = json.loads(json.dumps(settings))
         return plain
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images of each split."""
+        return {split: int((self.listed.images["split"] == split).sum()) for split in SPLITS}
+
+    def cuts(self, budget: int) -> list[CutPlan]:
+        """What the search may need of each cut that freezes something.
+
+        Args:
+            budget: bytes that the feature cache may take.
+        """
+        options = self.options
+        return plan_features(
+            self.space, self.architectures, self.image_size, self.counts, options.epochs, options.views, budget
+        )
 
 
 def make_plan(options: Options) -> Plan:
@@ -114,47 +131,3 @@ def _has_gpu() -> bool:
     from spaces.tensorflow_runtime import has_gpu
 
     return has_gpu()
-
-
-def explain(plan: Plan) -> str:
-    """The plan for a person."""
-    options = plan.options
-    images = plan.listed.images
-    counts = {split: int((images["split"] == split).sum()) for split in SPLITS}
-    lines = [
-        f"search {options.name}: {options.trials} trials of up to {options.epochs} epochs, {options.objective} "
-        f"maximised by {options.engine} {options.sampler}, seed {options.seed}",
-        f"data {plan.listed.root}: {options.part}, "
-        + ", ".join(f"{count} {split}" for split, count in counts.items())
-        + f"; {len(plan.listed.left_out)} left out",
-        f"store {options.store}, models and caches in {options.runs}/",
-    ]
-    for architecture in plan.architectures:
-        lines += _explain_architecture(plan, architecture, counts)
-    return "\n".join(lines)
-
-
-def _explain_architecture(plan: Plan, architecture: Architecture, counts: Mapping[str, int]) -> list[str]:
-    size = plan.image_size[architecture.name]
-    lines = ["", f"{architecture.name} at {size} px, weights {plan.weights[architecture.name]}"]
-    for parameter in plan.space.parameters[architecture.name]:
-        condition = f" (where {parameter.when.parameter} >= {parameter.when.least})" if parameter.when else ""
-        lines.append(f"  {parameter.name}: {parameter.told()}{condition}")
-    frozen = plan.space.parameter(architecture.name, "frozen")
-    levels = plan.space.parameter(architecture.name, "augmentation")
-    assert isinstance(frozen, Choice)
-    assert isinstance(levels, Choice)
-    views = {
-        (level, view_of_epoch(str(level), epoch, plan.options.views))
-        for level in (*levels.choices, "no")
-        for epoch in range(plan.options.epochs)
-    }
-    passes = len(views) * counts["train"] + counts["valid"] + counts["test"]
-    for cut in (architecture.cut(str(name)) for name in frozen.choices):
-        if cut.after is not None:
-            naive = plan.options.trials * plan.options.epochs * (counts["train"] + counts["valid"])
-            lines.append(
-                f"  frozen {cut.name}: at most {passes:,} images pass through the frozen layers, once"
-                f" (each trial and epoch anew: {naive:,})"
-            )
-    return lines

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from features.cache import FeatureCache
+from features.frozen import Backbones
 from plumbing import VERSION
 from plumbing.errors import StoreError
 from plumbing.files import remove_stale_temporaries
@@ -15,12 +16,13 @@ from results.connection import hide_password
 from results.records import NewSearch, Search
 from results.store import Store
 from search.engines.optuna_engine import OptunaEngine
+from search.feature_plan import budget_of
 from search.loop import SearchRun
 from search.models import ModelKeeper, folder_of, only_one
 from search.plan import Plan, store_exists
-from search.training.inputs import Backbones
+from search.training.inputs import Source
 from search.training.scoring import image_list
-from search.training.trial import Setting
+from search.training.trial import Setting, make_setting
 from spaces.weights import RANDOM
 
 
@@ -34,7 +36,7 @@ def prepare(plan: Plan, command: str) -> Iterator[SearchRun]:
     """
     options = plan.options
     known = _known_search(plan)
-    backbones = Backbones(plan.weights)
+    backbones = Backbones(options.runs / "backbones", plan.weights)
     if known is None:
         _check_weights(plan, backbones)
     pixel_store = PixelStore(options.runs / "pixels")
@@ -45,7 +47,9 @@ def prepare(plan: Plan, command: str) -> Iterator[SearchRun]:
     with only_one(options.name, folder), _opened(options.store) as store:
         remove_stale_temporaries(options.runs)
         fresh = store.search(options.name) is None
-        engine = OptunaEngine(options.store, options.name, plan.space, options.sampler, options.seed, fresh)
+        engine = OptunaEngine(
+            options.store, options.name, plan.space, options.sampler, options.seed, options.batch_trials, fresh
+        )
         try:
             search = _open_search(store, plan, dataset, command)
             for split in SPLITS:
@@ -93,8 +97,9 @@ def _check_weights(plan: Plan, backbones: Backbones) -> None:
     Raises: SpaceError.
     """
     for architecture in plan.architectures:
-        if plan.weights[architecture.name] != RANDOM:
-            backbones.get(architecture, plan.image_size[architecture.name], {})
+        size = plan.image_size[architecture.name]
+        if plan.weights[architecture.name] != RANDOM and not backbones.knows(architecture, size, {}):
+            backbones.network(architecture, size, {})
 
 
 def _open_search(store: Store, plan: Plan, dataset: Dataset, command: str) -> Search:
@@ -148,14 +153,17 @@ def _short(value: object) -> str:
 
 def _setting(plan: Plan, dataset: Dataset, pixel_store: PixelStore, backbones: Backbones) -> Setting:
     options = plan.options
-    return Setting(
+    budget = budget_of(options.runs, options.cache_gib)
+    cuts = plan.cuts(budget)
+    source = Source(
         dataset=dataset,
         pixels={size: sized_pixels(dataset, pixel_store, size) for size in set(plan.image_size.values())},
         image_size=plan.image_size,
         backbones=backbones,
-        cache=FeatureCache(options.runs / "features" if options.feature_cache else None),
-        objective=options.objective,
-        epochs=options.epochs,
-        views=options.views,
-        search_seed=options.seed,
+        cache=FeatureCache(options.runs / "features" if options.feature_cache else None, budget),
+        kept={
+            each.name: tuple(of.cut.name for of in cuts if of.architecture is each and of.kept)
+            for each in plan.architectures
+        },
     )
+    return make_setting(source, options.objective, options.epochs, options.views, options.seed)

@@ -32,14 +32,17 @@ def main(arguments: Sequence[str]) -> int:
 def run(options: Options, command: str) -> int:
     """Plan, prepare, search, tell."""
     from search.engines.optuna_engine import check_sampler
-    from search.plan import explain, make_plan
+    from search.plan import make_plan
 
     started = time.monotonic()
     check_sampler(options.sampler)
     plan = make_plan(options)
     if options.explain:
+        from search.explain import explain
+
         print(explain(plan))
         return 0
+    from search.explain import saved
     from search.loop import run_search
     from search.preparation import prepare
 
@@ -47,6 +50,7 @@ def run(options: Options, command: str) -> int:
         run_search(search_run)
         trials = search_run.store.trials(search_run.search.id)
         print(told(trials, search_run.store.measures(), options))
+        print(saved(search_run.setting.source.cache.ledger))
         print(json.dumps(summary(options.name, trials, time.monotonic() - started)))
     return 0
 

@@ -36,6 +36,8 @@ class Architecture:
         cheap_cuts: those a search offers where no GPU is there; deeper ones by --space.
         has_imagenet: whether `--weights imagenet` means anything; else the weights are random.
         parameters: without `frozen`, which is made from the cuts.
+        gigaflops: floating-point operations of one image's forward pass at the native size, in 1e9, a multiplication
+            and an addition counted as two.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Architecture:
     cuts: tuple[Cut, ...]
     cheap_cuts: tuple[str, ...]
     parameters: tuple[Parameter, ...]
+    gigaflops: float
     has_imagenet: bool = True
 
     def cut(self, name: str) -> Cut:

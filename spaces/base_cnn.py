@@ -56,5 +56,6 @@ BASE_CNN = Architecture(
         Whole("blocks", LEAST_BLOCKS, MOST_BLOCKS),
         *(_filters(block) for block in range(1, MOST_BLOCKS + 1)),
     ),
+    gigaflops=0.12,  # with the published four blocks
     has_imagenet=False,
 )

@@ -33,4 +33,5 @@ DENSENET121 = Architecture(
     ),
     cheap_cuts=("below_last_block", "all"),
     parameters=(*TRAINING, HEAD_UNITS),
+    gigaflops=5.67,
 )

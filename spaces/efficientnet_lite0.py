@@ -168,4 +168,5 @@ EFFICIENTNET_LITE0 = Architecture(
     ),
     cheap_cuts=("below_last_block", "all"),
     parameters=(*TRAINING, HEAD_UNITS),
+    gigaflops=0.77,
 )

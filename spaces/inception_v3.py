@@ -33,4 +33,5 @@ INCEPTION_V3 = Architecture(
     ),
     cheap_cuts=("below_last_block", "all"),
     parameters=(*TRAINING, HEAD_UNITS),
+    gigaflops=11.42,
 )

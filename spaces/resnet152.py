@@ -33,4 +33,5 @@ RESNET152 = Architecture(
     ),
     cheap_cuts=("below_last_block", "all"),
     parameters=(*TRAINING, HEAD_UNITS),
+    gigaflops=22.56,
 )

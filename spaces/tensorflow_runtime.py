@@ -3,12 +3,15 @@
 Read by everything that computes with a network; nothing that only lists, stores or reports imports it.
 """
 
+import ctypes
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 
@@ -34,6 +37,17 @@ def tensorflow() -> Any:
 
 
 @cache
+def versions() -> str:
+    """The versions of TensorFlow, under whatever name it was installed, and of Keras; neither is imported."""
+    for name in ("tensorflow", "tensorflow-cpu", "tensorflow-rocm", "tensorflow-macos"):
+        try:
+            return f"keras {version('keras')}, {name} {version(name)}"
+        except PackageNotFoundError:
+            continue
+    return f"keras {version('keras')}, tensorflow {tensorflow().__version__}"
+
+
+@cache
 def keras() -> Any:
     """The Keras module on the TensorFlow of `tensorflow()`."""
     tensorflow()
@@ -43,8 +57,20 @@ def keras() -> Any:
 
 
 def has_gpu() -> bool:
-    """Whether TensorFlow sees a GPU."""
+    """Whether TensorFlow sees a GPU; where no driver is installed it is not asked, as its import takes seconds."""
+    if sys.platform == "linux" and not _has_gpu_driver():
+        return False
     return bool(tensorflow().config.list_physical_devices("GPU"))
+
+
+def _has_gpu_driver() -> bool:
+    if Path("/dev/kfd").exists():  # AMD's
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Where a backbone's weights come from: ImageNet, random by the fixed data seed, or a folder of the user's."""
 
 import hashlib
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from plumbing.errors import SpaceError
 from plumbing.seeds import DATA_SEED, seed_of
 from spaces.architecture import Architecture
 from spaces.declaration import Configuration
+from spaces.network import layer_inputs
 
 IMAGENET, RANDOM = "imagenet", "random"
 
@@ -73,9 +75,14 @@ def _load_file(backbone: Any, path: Path) -> None:
         ) from None
 
 
-def weights_digest(backbone: Any) -> str:
-    """A digest of all the backbone's arrays: what cached features are keyed by."""
+def network_digest(network: Any) -> str:
+    """A digest of a network's layers, their settings and connections, and all its arrays."""
     digest = hashlib.blake2b(digest_size=16)
-    for array in backbone.get_weights():
+    maker = {id(layer.output): layer.name for layer in network.layers}
+    for layer in network.layers:
+        settings = {name: value for name, value in layer.get_config().items() if name != "dtype"}
+        sources = [maker[id(tensor)] for tensor in layer_inputs(layer)]
+        digest.update(json.dumps([type(layer).__name__, sources, settings], default=str).encode())
+    for array in network.get_weights():
         digest.update(str(array.shape).encode() + array.tobytes())
     return digest.hexdigest()

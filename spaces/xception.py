@@ -33,4 +33,5 @@ XCEPTION = Architecture(
     ),
     cheap_cuts=("below_last_block", "all"),
     parameters=(*TRAINING, HEAD_UNITS),
+    gigaflops=16.71,
 )

@@ -29,11 +29,15 @@ class Engine(Protocol):
             objective_by_epoch: trial id -> the objective, one value an epoch.
         """
 
-    def propose(self, enqueued: Sequence[Configuration]) -> Proposal | None:
-        """The proposal that a kill left unfinished, else the next one; None where every configuration was tried.
+    def propose(self, enqueued: Sequence[Configuration], trials: int) -> list[Proposal]:
+        """The next batch: what a kill left unfinished of it, and new proposals up to its end.
+
+        Empty where every configuration was tried. A batch is made knowing the results of the trials before it, so that
+        its own trials may run side by side and end in any order.
 
         Args:
             enqueued: configurations that go first; trial n < len(enqueued) is enqueued[n].
+            trials: no proposal is made beyond so many in all.
         """
 
     def tell(self, trial: Trial, objective_by_epoch: Sequence[float]) -> None:

@@ -3,8 +3,9 @@
 Exact resume. A proposal is made on a copy of the study in memory, by a sampler made for this one trial and seeded from
 (search seed, trial number), and then stored whole in one transaction, as a running trial with all its parameters. So a
 kill leaves no half-proposed trial, a sampler carries no state from trial to trial, and a resumed search proposes what
-an undisturbed one would. Whether a trial ended is our store's to say: it is told to Optuna afterwards, and by
-`catch_up` where a kill came between.
+an undisturbed one would. Trials are proposed in batches by number: the sampler is shown the results of earlier batches,
+and of its own batch the parameters alone, whatever has ended meanwhile. Whether a trial ended is our store's to say: it
+is told to Optuna afterwards, and by `catch_up` where a kill came between.
 
 `CmaEsSampler` is not offered: it unpickles its state from the store.
 """
@@ -126,16 +127,19 @@ def one_creator(url: str) -> Iterator[None]:
 class OptunaEngine:
     """Proposals of one search by one of Optuna's samplers."""
 
-    def __init__(self, url: str, name: str, space: Space, sampler: str, search_seed: int, fresh: bool) -> None:
+    def __init__(
+        self, url: str, name: str, space: Space, sampler: str, search_seed: int, batch_trials: int, fresh: bool
+    ) -> None:
         """Open the search's study, or make it.
 
         Args:
+            batch_trials: how many proposals are made at once.
             fresh: the search is new, so a study of its name would be somebody else's.
         Raises: StoreError where the study is somebody else's or the database is of another Optuna.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         check_sampler(sampler)
-        self.space, self.sampler, self.search_seed = space, sampler, search_seed
+        self.space, self.sampler, self.search_seed, self.batch_trials = space, sampler, search_seed, batch_trials
         try:
             with one_creator(url):
                 self.storage = RDBStorage(url)
@@ -160,24 +164,28 @@ class OptunaEngine:
             if trial.number in running and trial.state != RUNNING:
                 self.tell(trial, objective_by_epoch.get(trial.id, ()))
 
-    def propose(self, enqueued: Sequence[Configuration]) -> Proposal | None:
-        """The proposal that a kill left unfinished, else the next one; None where every configuration was tried."""
-        trials = self._trials()
-        for trial in trials:
-            if trial.state == TrialState.RUNNING:
-                return Proposal(trial.number, self._configuration(trial))
-        number = len(trials)
-        draft = self._draft_of(enqueued[number]) if number < len(enqueued) else self._draw(trials)
-        if draft is None:
-            return None
-        stored = create_trial(
-            state=TrialState.RUNNING,
-            params=draft.params,
-            distributions=draft.distributions,
-            system_attrs=draft.system_attrs,
-        )
-        self.study.add_trial(stored)
-        return Proposal(number, self._configuration(draft))
+    def propose(self, enqueued: Sequence[Configuration], trials: int) -> list[Proposal]:
+        """The next batch: what a kill left unfinished of it, and new proposals up to its end.
+
+        Empty where every configuration was tried. Batch b holds the trials from b times the batch's size on.
+        """
+        known = self._trials()
+        running = [trial.number for trial in known if trial.state == TrialState.RUNNING]
+        first = (running[0] if running else len(known)) // self.batch_trials * self.batch_trials
+        while len(known) < min(first + self.batch_trials, trials):
+            number = len(known)
+            draft = self._draft_of(enqueued[number]) if number < len(enqueued) else self._draw(known, first)
+            if draft is None:
+                break
+            stored = create_trial(
+                state=TrialState.RUNNING,
+                params=draft.params,
+                distributions=draft.distributions,
+                system_attrs=draft.system_attrs,
+            )
+            self.study.add_trial(stored)
+            known = self._trials()
+        return [Proposal(t.number, self._configuration(t)) for t in known if t.state == TrialState.RUNNING]
 
     def tell(self, trial: Trial, objective_by_epoch: Sequence[float]) -> None:
         """Tell the study how a trial ended; its epochs become intermediate values, for Optuna's plots."""
@@ -209,13 +217,18 @@ class OptunaEngine:
         propose(self.space, ask)
         return create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
 
-    def _draw(self, trials: list[FrozenTrial]) -> FrozenTrial | None:
-        """A configuration that was not tried before, None where none is left."""
+    def _draw(self, trials: list[FrozenTrial], first: int) -> FrozenTrial | None:
+        """A configuration that was not tried before, None where none is left.
+
+        Args:
+            first: the batch's first trial; of its trials only the parameters may be known, however they ended.
+        """
         tried = {_key(self._configuration(trial)) for trial in trials}
+        seen = [*trials[:first], *(_as_running(trial) for trial in trials[first:])]
         number = len(trials)
         for attempt in range(SAMPLER_DRAWS + RANDOM_DRAWS):
             name = self.sampler if attempt < SAMPLER_DRAWS else "random"
-            draft = self._ask(trials, make_sampler(name, self.search_seed, number, attempt))
+            draft = self._ask(seen, make_sampler(name, self.search_seed, number, attempt))
             if _key(self._configuration(draft)) not in tried:
                 return draft
         every = configurations(self.space)
@@ -231,6 +244,15 @@ class OptunaEngine:
         memory.add_trials(trials)
         propose(self.space, suggester(memory.ask()))
         return memory.get_trials(deepcopy=False)[-1]
+
+
+def _as_running(trial: FrozenTrial) -> FrozenTrial:
+    return create_trial(
+        state=TrialState.RUNNING,
+        params=trial.params,
+        distributions=trial.distributions,
+        system_attrs=trial.system_attrs,
+    )
 
 
 def _key(configuration: Configuration) -> str:

@@ -2,78 +2,84 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.cache import FeatureCache, FrozenPart
-from features.extractor import Extractor, view_batches
+from features.cache import FeatureCache
+from features.extractor import Views, padded, view_batches
+from features.frozen import Backbones, FrozenNetwork
 from radiographs.dataset import Dataset, SizedPixels
 from spaces.architecture import Architecture, Cut
 from spaces.declaration import Configuration
-from spaces.network import make_trunk
-from spaces.weights import build_backbone, weights_digest
 
 
 @dataclass(frozen=True)
-class Backbone:
-    """A built backbone with what its features are keyed by."""
+class Source:
+    """Where a search's inputs come from.
 
-    architecture: Architecture
-    image_size: int
-    model: Any
-    digest: str
-
-
-class Backbones:
-    """The backbones of a search, each built once.
-
-    An architecture whose shape the configuration changes (base_cnn) is built again where the shape does.
+    Attributes:
+        pixels: image size -> pixels. image_size: of each architecture.
+        kept: architecture -> cuts whose features the cache keeps, all of them in one pass; others are computed anew.
     """
 
-    def __init__(self, weights: Mapping[str, str]) -> None:
-        self.weights = weights
-        self._built: dict[str, tuple[tuple[object, ...], Backbone]] = {}
-        self._extractors: dict[tuple[str, str], Extractor] = {}
+    dataset: Dataset
+    pixels: Mapping[int, SizedPixels]
+    image_size: Mapping[str, int]
+    backbones: Backbones
+    cache: FeatureCache
+    kept: Mapping[str, tuple[str, ...]]
 
-    def get(self, architecture: Architecture, image_size: int, configuration: Configuration) -> Backbone:
-        """Raises: SpaceError where its weights are absent or do not fit."""
-        shape = (
-            image_size,
-            *(value for name, value in configuration.items() if name.startswith(("blocks", "filters"))),
-        )
-        known = self._built.get(architecture.name)
-        if known is None or known[0] != shape:
-            self._extractors = {key: value for key, value in self._extractors.items() if key[0] != architecture.name}
-            model = build_backbone(architecture, image_size, self.weights[architecture.name], configuration)
-            known = (shape, Backbone(architecture, image_size, model, weights_digest(model)))
-            self._built[architecture.name] = known
-        return known[1]
-
-    def extractor(self, backbone: Backbone, cut: Cut) -> Extractor:
-        """The extractor of a backbone at a cut that freezes something."""
-        key = (backbone.architecture.name, cut.name)
-        if key not in self._extractors:
-            self._extractors[key] = Extractor(make_trunk(backbone.model, cut))
-        return self._extractors[key]
+    def inputs(self, architecture: Architecture, configuration: Configuration) -> "Inputs":
+        """The inputs of a configuration."""
+        size = self.image_size[architecture.name]
+        return Inputs(self, architecture, size, architecture.cut(str(configuration["frozen"])), configuration)
 
 
 @dataclass(frozen=True)
 class Inputs:
     """Inputs of a trial's tail, split by split and view by view."""
 
-    dataset: Dataset
-    pixels: SizedPixels
-    backbone: Backbone
+    source: Source
+    architecture: Architecture
+    image_size: int
     cut: Cut
-    cache: FeatureCache
-    extractor: Extractor | None
+    configuration: Configuration
 
     def get(self, split: str, level: str = "no", view: int = 0) -> NDArray[Any]:
         """(images, *features at the cut), in the order of the split; float32 features, or uint8 grey views."""
-        digests = self.dataset.split(split)["digest"].tolist()
-        if self.extractor is None:
-            return np.concatenate([views for _, views in view_batches(self.pixels, digests, level, view)])
-        part = FrozenPart(self.backbone.architecture.name, self.backbone.digest, self.cut.name, self.pixels.size)
-        return self.cache.features(part, self.extractor, self.pixels, digests, level, view)
+        views = self._views(split, level, view)
+        if self.cut.after is None:
+            return np.concatenate([made for _, made in view_batches(views, views.batches)])
+        frozen, source = self.frozen(), self.source
+        kept = source.kept[self.architecture.name]
+        cache = source.cache if self.cut.name in kept else FeatureCache(None, ledger=source.cache.ledger)
+        return cache.features(
+            frozen, lambda: source.backbones.forward(*self._backbone, frozen), views, self.cut.name, kept
+        )
+
+    def frozen(self) -> FrozenNetwork:
+        """What is known of the frozen layers."""
+
+        def first_batch() -> NDArray[np.float32]:
+            return padded(next(view_batches(self._views("train", "no", 0), [0]))[1])
+
+        return self.source.backbones.frozen(*self._backbone, first_batch)
+
+    def folder(self) -> Path:
+        """Where what is known of the backbone is kept."""
+        return self.source.backbones.folder(*self._backbone)
+
+    def network(self) -> Any:
+        """The backbone as a Keras network."""
+        return self.source.backbones.network(*self._backbone)
+
+    @property
+    def _backbone(self) -> tuple[Architecture, int, Configuration]:
+        return self.architecture, self.image_size, self.configuration
+
+    def _views(self, split: str, level: str, view: int) -> Views:
+        digests = self.source.dataset.split(split)["digest"].tolist()
+        return Views(self.source.pixels[self.image_size], digests, level, view)

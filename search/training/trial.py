@@ -1,24 +1,25 @@
-"""One trial: a configuration trained and measured. Nothing in it depends on what ran before or beside."""
+"""One trial: a configuration trained and measured. Nothing in it depends on what ran before or runs beside."""
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from features.cache import FeatureCache
-from plumbing.seeds import seed_of
-from radiographs.dataset import Dataset, SizedPixels
 from radiographs.parts import class_names
 from results.evaluation import image_cases, measures, plain_metrics
 from results.records import FINISHED, SPLITS, ImageList, TrialResult
-from search.training.fitting import Course, Predictor, fit
-from search.training.inputs import Backbones, Inputs
+from search.feature_plan import view_of_epoch
+from search.training.fitting import Course, Learner, class_weights, finite_logits, fit
+from search.training.heads import Head
+from search.training.inputs import Inputs, Source
 from search.training.scoring import epoch_metrics, image_list, probabilities
+from search.training.tails import Programs, Tail
 from spaces import architecture_named
 from spaces.declaration import Configuration
-from spaces.network import make_tail, whole_model
+from spaces.saved_model import assemble, save_with_tail
 
 AfterEpoch = Callable[[int, Mapping[str, float]], None]
 
@@ -28,37 +29,41 @@ class Setting:
     """What all trials of a search share.
 
     Attributes:
-        pixels: image size -> pixels.
-        image_size: of each architecture.
+        lists: split -> its images, in the order of the inputs.
         views: augmented views of an image; epoch e trains on view e mod views.
     """
 
-    dataset: Dataset
-    pixels: Mapping[int, SizedPixels]
-    image_size: Mapping[str, int]
-    backbones: Backbones
-    cache: FeatureCache
+    source: Source
+    lists: Mapping[str, ImageList]
     objective: str
     epochs: int
     views: int
     search_seed: int
+    programs: Programs = field(default_factory=Programs)
 
     @property
     def classes(self) -> int:
-        return len(class_names(self.dataset.task))
+        return len(class_names(self.source.dataset.task))
+
+
+def make_setting(source: Source, objective: str, epochs: int, views: int, search_seed: int) -> Setting:
+    """The setting of a search on these inputs."""
+    lists = {split: image_list(source.dataset, split) for split in SPLITS}
+    return Setting(source, lists, objective, epochs, views, search_seed)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trial's result without the place of its model, and what makes that model."""
+    """A trial's result without the place of its model, and what writes that model as a `.keras` file."""
 
     result: TrialResult
-    model: Callable[[], Any]
+    save: Callable[[Path], None]
 
 
-def view_of_epoch(level: str, epoch: int, views: int) -> int:
-    """The view that an epoch trains on."""
-    return 0 if level == "no" else epoch % views
+def is_head(configuration: Configuration) -> bool:
+    """Whether nothing but a head is trained; heads can be trained side by side."""
+    architecture = architecture_named(str(configuration["architecture"]))
+    return configuration["frozen"] == architecture.cuts[-1].name
 
 
 def run_trial(setting: Setting, configuration: Configuration, after_epoch: AfterEpoch) -> Trained:
@@ -67,25 +72,23 @@ def run_trial(setting: Setting, configuration: Configuration, after_epoch: After
     Raises: TrialFailed, MemoryError or TensorFlow's ResourceExhaustedError where the trial itself cannot end well.
     """
     start = time.monotonic()
-    inputs = trial_inputs(setting, configuration)
-    seed = seed_of("head", setting.search_seed)
-    tail = make_tail(inputs.backbone.model, inputs.cut, configuration, setting.classes, seed)
-    predictor = Predictor(tail)
-    lists = {split: image_list(setting.dataset, split) for split in SPLITS}
-    valid = inputs.get("valid")
+    architecture = architecture_named(str(configuration["architecture"]))
+    inputs = setting.source.inputs(architecture, configuration)
     level = str(configuration["augmentation"])
+    valid = inputs.get("valid")
+    learner, save = _learner(setting, inputs)
     course = Course(
         inputs_of_epoch=lambda epoch: inputs.get("train", level, view_of_epoch(level, epoch, setting.views)),
-        labels=lists["train"].labels,
-        classes=setting.classes,
-        score=lambda: epoch_metrics(lists["valid"], predictor.logits(valid)),
+        valid=valid,
+        score=partial(epoch_metrics, setting.lists["valid"]),
         objective=setting.objective,
         epochs=setting.epochs,
+        patience=int(configuration["callbacks_patience"]),
         search_seed=setting.search_seed,
         after_epoch=after_epoch,
     )
-    fitted = fit(tail, configuration, course)
-    found = {split: probabilities(predictor.logits(inputs.get(split))) for split in SPLITS}
+    fitted = fit(learner, course)
+    found = {split: probabilities(finite_logits(learner, inputs.get(split))) for split in SPLITS}
     result = TrialResult(
         state=FINISHED,
         value=fitted.history[setting.objective][fitted.best_epoch],
@@ -93,22 +96,38 @@ def run_trial(setting: Setting, configuration: Configuration, after_epoch: After
         best_epoch=fitted.best_epoch,
         early_stop_at_epoch=fitted.early_stop_at_epoch,
         seconds=time.monotonic() - start,
-        accuracies={split: _accuracy(lists[split], found[split]) for split in SPLITS},
-        measures=tuple(each for split in ("valid", "test") for each in measures(split, lists[split], found[split])),
+        accuracies={split: _accuracy(setting.lists[split], found[split]) for split in SPLITS},
+        measures=tuple(
+            each for split in ("valid", "test") for each in measures(split, setting.lists[split], found[split])
+        ),
         probabilities={split: found[split] for split in ("valid", "test")},
         model_path=None,
     )
-    return Trained(result, lambda: whole_model(inputs.backbone.model, inputs.cut, tail, setting.classes))
+    return Trained(result, save)
 
 
-def trial_inputs(setting: Setting, configuration: Configuration) -> Inputs:
-    """What the configuration trains on."""
-    architecture = architecture_named(str(configuration["architecture"]))
-    size = setting.image_size[architecture.name]
-    cut = architecture.cut(str(configuration["frozen"]))
-    backbone = setting.backbones.get(architecture, size, configuration)
-    extractor = None if cut.after is None else setting.backbones.extractor(backbone, cut)
-    return Inputs(setting.dataset, setting.pixels[size], backbone, cut, setting.cache, extractor)
+def _learner(setting: Setting, inputs: Inputs) -> tuple[Learner, Callable[[Path], None]]:
+    """What the configuration trains, and what saves it as a whole model."""
+    configuration, labels = inputs.configuration, setting.lists["train"].labels
+    weight = class_weights(str(configuration["class_weights"]), labels, setting.classes)
+    if is_head(configuration):
+        width = inputs.frozen().shapes[inputs.cut.name][0]
+        head = Head(width, configuration, labels, weight, setting.search_seed)
+        return head, lambda path: assemble(
+            inputs.network,
+            inputs.architecture,
+            inputs.folder(),
+            setting.classes,
+            head.dropout,
+            head.get_weights(),
+            path,
+        )
+    network = inputs.network()
+    program = setting.programs.get(network, inputs.cut, configuration, setting.classes)
+    tail = Tail(program, configuration, labels, weight, setting.search_seed)
+    return tail, lambda path: save_with_tail(
+        network, inputs.cut, configuration, setting.classes, tail.get_weights(), path
+    )
 
 
 def _accuracy(images: ImageList, probability: np.ndarray) -> float:

@@ -1,0 +1,155 @@
+"""A usual script: Optuna over Keras `fit` on the whole frozen DenseNet121, images decoded each epoch."""
+# ruff: noqa: E402
+
+import time
+
+START = time.perf_counter()
+
+import argparse
+import json
+import os
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+
+import keras
+import numpy as np
+import optuna
+import pandas as pd
+import tensorflow as tf
+from PIL import Image
+from sklearn.metrics import cohen_kappa_score, roc_auc_score
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def read(path):
+    grey = Image.open(path.decode()).convert("L").resize((224, 224), Image.Resampling.BILINEAR)
+    return np.asarray(grey, np.float32)[..., None]
+
+
+def dataset(images, batch_size, seed=None):
+    """Batches of (pixels, labels); shuffled anew each epoch when a seed is given."""
+    data = tf.data.Dataset.from_tensor_slices((images["path"].to_numpy(str), images["label"].to_numpy("float32")))
+    if seed is not None:
+        data = data.shuffle(len(images), seed=seed)
+
+    def decode(path, label):
+        pixels = tf.numpy_function(read, [path], tf.float32, stateful=False)
+        return tf.ensure_shape(pixels, (224, 224, 1)), label[None]
+
+    return data.map(decode, tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def measure(model, images, data):
+    """Loss and accuracy by image, AUC and kappa by study."""
+    logits = np.concatenate([model.predict_on_batch(pixels) for pixels, _ in data])[:, 0].astype(np.float64)
+    labels, probability = images["label"].to_numpy(), 1 / (1 + np.exp(-logits))
+    studies = images.assign(probability=probability).groupby("study").agg({"label": "first", "probability": "mean"})
+    return {
+        "val_loss": float(np.mean(np.logaddexp(0, logits) - labels * logits)),
+        "val_accuracy": float(np.mean((probability > 0.5) == labels)),
+        "val_auc": float(roc_auc_score(studies["label"], studies["probability"])),
+        "val_kappa": float(cohen_kappa_score(studies["label"], studies["probability"] > 0.5)),
+    }
+
+
+class StudyMetrics(keras.callbacks.Callback):
+    """Adds the valid split's metrics to the epoch's logs, for the callbacks after it."""
+
+    def __init__(self, images, data):
+        super().__init__()
+        self.images, self.data = images, data
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs.update(measure(self.model, self.images, self.data))
+
+
+def frozen_backbone():
+    keras.utils.set_random_seed(0)
+    grey = keras.Input((224, 224, 1))
+    rgb = keras.layers.Concatenate()([grey, grey, grey])
+    normed = keras.layers.Rescaling([1 / 255 / s for s in STD], [-m / s for m, s in zip(MEAN, STD, strict=True)])(rgb)
+    densenet = keras.applications.DenseNet121(False, None, input_shape=(224, 224, 3), pooling="avg")
+    backbone = keras.Model(grey, densenet(normed, training=False))
+    backbone.trainable = False
+    return backbone
+
+
+def build(backbone, config):
+    inputs = keras.Input((224, 224, 1))
+    x = keras.layers.Dropout(config["conv_dropout"])(backbone(inputs, training=False))
+    if config["units"]:
+        x = keras.layers.Dense(config["units"], activation="relu")(x)
+        x = keras.layers.Dropout(config["conv_dropout"])(x)
+    model = keras.Model(inputs, keras.layers.Dense(1)(x))
+    options = {"learning_rate": config["lr"], "weight_decay": config["weight_decay"] or None}
+    optimizer = {
+        "adam": lambda: keras.optimizers.Adam(**options),
+        "sgd": lambda: keras.optimizers.SGD(momentum=0.9, nesterov=True, **options),
+        "rmsprop": lambda: keras.optimizers.RMSprop(**options),
+    }[config["optimizer"]]()
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=config["label_smoothing"])
+    model.compile(optimizer, loss)
+    return model
+
+
+def suggest(trial):
+    return {
+        "lr": trial.suggest_float("lr", 1e-5, 1e-2, log=True),
+        "conv_dropout": trial.suggest_float("conv_dropout", 0.0, 0.6),
+        "callbacks_patience": trial.suggest_int("callbacks_patience", 3, 20),
+        "optimizer": trial.suggest_categorical("optimizer", ("adam", "sgd", "rmsprop")),
+        "weight_decay": trial.suggest_categorical("weight_decay", (0.0, 1e-5, 1e-4, 1e-3, 1e-2)),
+        "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
+        "class_weights": trial.suggest_categorical("class_weights", ("none", "balanced")),
+        "batch_size": trial.suggest_categorical("batch_size", (16, 32, 64)),
+        "units": trial.suggest_categorical("units", (0, 64, 128, 256)),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--images", required=True)
+    for name, default in (("--trials", 50), ("--epochs", 20), ("--seed", 0)):
+        parser.add_argument(name, type=int, default=default)
+    options = parser.parse_args()
+    images = pd.read_csv(options.images)
+    train, valid, test = (images[images["split"] == name].reset_index(drop=True) for name in ("train", "valid", "test"))
+    valid_data, test_data = dataset(valid, 32), dataset(test, 32)
+    balanced = len(train) / (2 * np.bincount(train["label"]))
+    backbone = frozen_backbone()
+    trained = 0
+
+    def objective(trial):
+        nonlocal trained
+        config = suggest(trial)
+        keras.utils.set_random_seed(options.seed)
+        model = build(backbone, config)
+        stop = keras.callbacks.EarlyStopping(
+            "val_auc", patience=config["callbacks_patience"], mode="max", restore_best_weights=True
+        )
+        history = model.fit(
+            dataset(train, config["batch_size"], options.seed),
+            epochs=options.epochs,
+            callbacks=[StudyMetrics(valid, valid_data), stop],
+            class_weight=dict(enumerate(balanced)) if config["class_weights"] == "balanced" else None,
+            verbose=0,
+        ).history
+        trained += len(history["loss"])
+        found = measure(model, test, test_data)
+        trial.set_user_attr("history", history)
+        trial.set_user_attr("test", {"accuracy": found["val_accuracy"], "auc": found["val_auc"]})
+        return max(history["val_auc"])
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=options.seed, multivariate=True, group=True)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.optimize(objective, options.trials)
+    result = {"rival": "naive_optuna", "seconds": time.perf_counter() - START, "trials": options.trials}
+    result |= {"epochs_trained": trained, "best_value": study.best_value}
+    print(json.dumps(result | {"extraction_seconds": None, "heads_seconds": None}))
+
+
+if __name__ == "__main__":
+    main()

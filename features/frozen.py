@@ -1,0 +1,221 @@
+"""What is known of a backbone's frozen layers without building it, and the backbones of a search.
+
+    backbones/<architecture>-<key>/record.json      digest, cuts, who computes, how far it is from Keras
+    backbones/<architecture>-<key>/frozen.onnx      the frozen layers, where ONNX Runtime computes
+    backbones/<architecture>-<key>/whole-*          what `.keras` files are assembled from (spaces/saved_model.py)
+
+A record is made once, by building the network and comparing ONNX Runtime with Keras on the first batch of images.
+Later runs read it, extract and train heads without TensorFlow.
+"""
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import spaces
+from features.forward import (
+    ALLOWED_DIFFERENCE,
+    BATCH,
+    Forward,
+    difference,
+    keras_forward,
+    onnx_forward,
+    plain_keras,
+)
+from features.onnx_graph import to_onnx
+from features.onnx_layers import UnknownLayer
+from plumbing.files import atomic_folder
+from plumbing.progress import console
+from spaces.architecture import Architecture
+from spaces.declaration import Configuration
+from spaces.saved_model import save_parts
+from spaces.tensorflow_runtime import versions
+from spaces.weights import build_backbone, identity_of, network_digest
+
+ONNX = "onnxruntime"
+RECORD, MODEL = "record.json", "frozen.onnx"
+
+
+@dataclass(frozen=True)
+class FrozenNetwork:
+    """A backbone as the feature cache knows it.
+
+    Attributes:
+        digest: of its layers and weights.
+        shapes: cut -> shape of one image's features, for each cut that freezes something.
+        layers: cut -> name of its last frozen layer.
+        engine: who computes, with its version.
+        difference: how far it was from Keras, as a share of the largest absolute feature.
+    """
+
+    architecture: str
+    digest: str
+    shapes: Mapping[str, tuple[int, ...]]
+    layers: Mapping[str, str]
+    engine: str
+    difference: float
+
+
+class Backbones:
+    """The backbones of a search: each built at most once, and only where its record does not do.
+
+    An architecture whose shape the configuration changes (base_cnn) is built again where the shape does.
+
+    Args:
+        folder: where records are kept.
+        weights: architecture -> `imagenet`, `random` or the path of a file.
+    """
+
+    def __init__(self, folder: Path, weights: Mapping[str, str]) -> None:
+        self.folder_of_all, self.weights = folder, weights
+        self._networks: dict[str, tuple[Path, Any]] = {}
+        self._records: dict[Path, FrozenNetwork] = {}
+        self._forwards: dict[str, tuple[Path, Forward]] = {}
+        self._lock = threading.RLock()
+
+    def folder(self, architecture: Architecture, image_size: int, configuration: Configuration) -> Path:
+        """Where what is known of the backbone is kept."""
+        settings = [
+            architecture.name,
+            image_size,
+            identity_of(self.weights[architecture.name]),
+            {name: value for name, value in configuration.items() if name.startswith(("blocks", "filters"))},
+            [versions(), version("onnxruntime")],
+            _code_digest(),
+        ]
+        key = hashlib.blake2b(json.dumps(settings).encode(), digest_size=8).hexdigest()
+        return self.folder_of_all / f"{architecture.name}-{key}"
+
+    def knows(self, architecture: Architecture, image_size: int, configuration: Configuration) -> bool:
+        """Whether there is a record of the backbone."""
+        return (self.folder(architecture, image_size, configuration) / RECORD).exists()
+
+    def network(self, architecture: Architecture, image_size: int, configuration: Configuration) -> Any:
+        """The built Keras network.
+
+        Raises: SpaceError where its weights are absent or do not fit.
+        """
+        folder = self.folder(architecture, image_size, configuration)
+        with self._lock:
+            known = self._networks.get(architecture.name)
+            if known is None or known[0] != folder:
+                network = build_backbone(architecture, image_size, self.weights[architecture.name], configuration)
+                self._networks[architecture.name] = known = (folder, network)
+            return known[1]
+
+    def frozen(
+        self,
+        architecture: Architecture,
+        image_size: int,
+        configuration: Configuration,
+        first_batch: Callable[[], NDArray[np.float32]],
+    ) -> FrozenNetwork:
+        """What is known of the backbone; found out on the first batch of images where nothing is yet.
+
+        Raises: SpaceError where its weights are absent or do not fit. OSError where the folder cannot be written.
+        """
+        folder = self.folder(architecture, image_size, configuration)
+        with self._lock:
+            if folder not in self._records:
+                if not self.knows(architecture, image_size, configuration):
+                    network = self.network(architecture, image_size, configuration)
+                    with atomic_folder(folder) as temporary:
+                        _make_record(architecture, network, first_batch(), temporary)
+                record = json.loads((folder / RECORD).read_text())
+                record["shapes"] = {cut: tuple(shape) for cut, shape in record["shapes"].items()}
+                self._records[folder] = FrozenNetwork(**record)
+            return self._records[folder]
+
+    def forward(
+        self, architecture: Architecture, image_size: int, configuration: Configuration, frozen: FrozenNetwork
+    ) -> Forward:
+        """What runs the frozen layers."""
+        folder = self.folder(architecture, image_size, configuration)
+        with self._lock:
+            known = self._forwards.get(architecture.name)
+            if known is None or known[0] != folder:
+                if frozen.engine.startswith(ONNX):
+                    made = onnx_forward(folder / MODEL, frozen.layers)
+                else:
+                    made = keras_forward(self.network(architecture, image_size, configuration), frozen.layers)
+                self._forwards[architecture.name] = known = (folder, made)
+            return known[1]
+
+
+def _code_digest() -> str:
+    """A digest of the code that builds networks and their ONNX graphs."""
+    digest = hashlib.blake2b(digest_size=8)
+    folders = (Path(str(spaces.__file__)).parent, Path(__file__).parent)
+    for path in sorted(path for folder in folders for path in folder.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _make_record(architecture: Architecture, network: Any, grey: NDArray[np.float32], folder: Path) -> None:
+    layers = {cut.name: cut.after for cut in architecture.cuts if cut.after is not None}
+    engine, apart, content = choose_engine(architecture.name, network, layers, grey)
+    if content is not None:
+        (folder / MODEL).write_bytes(content)
+    save_parts(network, architecture, folder)
+    record = FrozenNetwork(
+        architecture=architecture.name,
+        digest=network_digest(network),
+        shapes={cut: tuple(network.get_layer(layer).output.shape[1:]) for cut, layer in layers.items()},
+        layers=layers,
+        engine=engine,
+        difference=apart,
+    )
+    (folder / RECORD).write_text(json.dumps(asdict(record)), encoding="utf-8")
+
+
+def choose_engine(
+    name: str, network: Any, layers: Mapping[str, str], grey: NDArray[np.float32]
+) -> tuple[str, float, bytes | None]:
+    """Who computes, how far it is from Keras, and the ONNX model where it is used.
+
+    ONNX Runtime, where there is no GPU, it can express the network, agrees with Keras on the batch and is not slower.
+
+    Args:
+        grey: the first batch of images, (BATCH, size, size, 1) float32.
+    """
+    from spaces.tensorflow_runtime import has_gpu
+
+    keras_engine = (versions(), 0.0, None)
+    if has_gpu():
+        return keras_engine
+    try:
+        content = to_onnx(network, list(layers.values()), BATCH)
+    except UnknownLayer as unknown:
+        _warn(name, f"ONNX Runtime cannot run {unknown}")
+        return keras_engine
+    run = onnx_forward(content, layers)
+    found, onnx_seconds = _timed(lambda: run(grey, list(layers)))
+    expected, keras_seconds = _timed(lambda: plain_keras(network, layers, grey))
+    apart = difference(found, [expected[cut] for cut in layers])
+    if apart > ALLOWED_DIFFERENCE:
+        _warn(name, f"ONNX Runtime's features are {apart:.1e} from Keras', {ALLOWED_DIFFERENCE:.0e} is allowed")
+        return keras_engine
+    if keras_seconds < onnx_seconds:  # once more, both warm
+        compiled = keras_forward(network, layers)
+        compiled(grey, list(layers))
+        if _timed(lambda: compiled(grey, list(layers)))[1] < _timed(lambda: run(grey, list(layers)))[1]:
+            return keras_engine
+    return f"{ONNX} {version('onnxruntime')}", apart, content
+
+
+def _timed(compute: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.monotonic()
+    return compute(), time.monotonic() - start
+
+
+def _warn(name: str, reason: str) -> None:
+    console().print(f"{name}: {reason}; Keras computes its features instead", soft_wrap=True)
