@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,18 +32,24 @@ from plumbing.seeds import DATA_SEED
 EXTRACTION_VERSION = 2
 
 
-@dataclass
 class Ledger:
-    """What was asked for and what it took.
+    """What was asked for and what it took, counted by several threads.
 
     Attributes:
         served: images whose features were asked for, again and again. extracted: images that passed through frozen
             layers, in `seconds`.
     """
 
-    served: int = 0
-    extracted: int = 0
-    seconds: float = 0.0
+    def __init__(self) -> None:
+        self.served, self.extracted, self.seconds = 0, 0, 0.0
+        self._lock = threading.Lock()
+
+    def add(self, served: int = 0, extracted: int = 0, seconds: float = 0.0) -> None:
+        """Count."""
+        with self._lock:
+            self.served += served
+            self.extracted += extracted
+            self.seconds += seconds
 
 
 class FeatureCache:
@@ -74,7 +79,7 @@ class FeatureCache:
             together: cuts whose features are kept in the same pass where they are missing too.
         Raises: OSError where the folder cannot be written or the disk is full.
         """
-        self.ledger.served += len(views.digests)
+        self.ledger.add(served=len(views))
         if self.folder is None:
             return self._in_memory(network, forward(), views, cut)
         file = self._file(self.folder, network, views, cut)
@@ -100,11 +105,11 @@ class FeatureCache:
         return self._file(self.folder, network, views, cut).is_complete()
 
     def _file(self, folder: Path, network: FrozenNetwork, views: Views, cut: str) -> ChunkedFile:
-        numbers = [views.pixels.size, views.level, views.view, DATA_SEED, BATCH, EXTRACTION_VERSION]
-        settings = [network.digest, network.engine, *numbers, list(views.digests)]
+        numbers = [views.level, views.view, DATA_SEED, BATCH, EXTRACTION_VERSION]
+        settings = [network.digest, network.engine, *numbers, views.images.key]
         key = hashlib.blake2b(json.dumps(settings).encode(), digest_size=12).hexdigest()
         path = folder / network.architecture / f"{views.level}-{views.view}-{key}" / f"{cut}.f32"
-        return ChunkedFile(path, len(views.digests), network.shapes[cut], BATCH)
+        return ChunkedFile(path, len(views), network.shapes[cut], BATCH)
 
     def _known(self, file: ChunkedFile) -> NDArray[np.float32] | None:
         """The array of a file that this process has verified, None where it must be looked at, or is gone."""
@@ -142,7 +147,7 @@ class FeatureCache:
         self._verified.update(file.path for file in files.values())
 
     def _in_memory(self, network: FrozenNetwork, forward: Forward, views: Views, cut: str) -> NDArray[np.float32]:
-        features = np.empty((len(views.digests), *network.shapes[cut]), np.float32)
+        features = np.empty((len(views), *network.shapes[cut]), np.float32)
         for batch, found in self._extracted(forward, views, [cut], views.batches):
             features[batch * BATCH : batch * BATCH + len(found[cut])] = found[cut]
         return features
@@ -156,8 +161,7 @@ class FeatureCache:
             for batch, found in extract(forward, views, cuts, batches):
                 yield batch, found
                 advance(len(views.of_batch(batch)))
-        self.ledger.extracted += images
-        self.ledger.seconds += time.monotonic() - start
+        self.ledger.add(extracted=images, seconds=time.monotonic() - start)
 
     def _make_room(self, file: ChunkedFile) -> bool:
         """Whether a new file fits, once those not used for longest are removed."""

@@ -4,9 +4,12 @@ Batches are fixed because a network's last bits change with the batch size: the 
 same bits, whoever asks and whenever. The next batch's views are made in other threads while one is computed.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,33 +20,49 @@ from radiographs.dataset import SizedPixels
 
 
 @dataclass(frozen=True)
-class Views:
-    """One view of each image of a list, in its order.
+class Images:
+    """A list of images at one size.
 
     Attributes:
-        digests: of the images' contents.
+        digests: of the images' contents, in order.
     """
 
     pixels: SizedPixels
-    digests: Sequence[str]
+    digests: tuple[str, ...]
+
+    @cached_property
+    def key(self) -> str:
+        """A digest of the list and the size."""
+        content = json.dumps([self.pixels.size, self.digests])
+        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class Views:
+    """One view of each image of a list, in its order."""
+
+    images: Images
     level: str
     view: int
+
+    def __len__(self) -> int:
+        return len(self.images.digests)
 
     @property
     def batches(self) -> range:
         """The numbers of the fixed batches."""
-        return range(-(-len(self.digests) // BATCH))
+        return range(-(-len(self) // BATCH))
 
     def of_batch(self, batch: int) -> Sequence[str]:
         """The digests of a batch."""
-        return self.digests[batch * BATCH : (batch + 1) * BATCH]
+        return self.images.digests[batch * BATCH : (batch + 1) * BATCH]
 
 
 def view_batches(views: Views, batches: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Number and views (images, size, size, 1) uint8 of each of these batches, made one batch ahead."""
 
     def make(digest: str) -> NDArray[np.uint8]:
-        return view_of(views.pixels.of(digest), views.level, digest, views.view)
+        return view_of(views.images.pixels.of(digest), views.level, digest, views.view)
 
     with ThreadPoolExecutor(processors()) as pool:
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ class Backbones:
 
     def __init__(self, folder: Path, weights: Mapping[str, str]) -> None:
         self.folder_of_all, self.weights = folder, weights
+        self._identities = {name: identity_of(each) for name, each in weights.items()}
         self._networks: dict[str, tuple[Path, Any]] = {}
         self._records: dict[Path, FrozenNetwork] = {}
         self._forwards: dict[str, tuple[Path, Forward]] = {}
@@ -84,13 +86,13 @@ class Backbones:
 
     def folder(self, architecture: Architecture, image_size: int, configuration: Configuration) -> Path:
         """Where what is known of the backbone is kept."""
+        weights = self._identities[architecture.name]
         settings = [
             architecture.name,
             image_size,
-            identity_of(self.weights[architecture.name]),
+            weights,
             {name: value for name, value in configuration.items() if name.startswith(("blocks", "filters"))},
-            [versions(), version("onnxruntime")],
-            _code_digest(),
+            _code(),
         ]
         key = hashlib.blake2b(json.dumps(settings).encode(), digest_size=8).hexdigest()
         return self.folder_of_all / f"{architecture.name}-{key}"
@@ -151,9 +153,10 @@ class Backbones:
             return known[1]
 
 
-def _code_digest() -> str:
-    """A digest of the code that builds networks and their ONNX graphs."""
-    digest = hashlib.blake2b(digest_size=8)
+@cache
+def _code() -> str:
+    """A digest of the code that builds networks and their ONNX graphs, ours and the libraries'."""
+    digest = hashlib.blake2b(f"{versions()}, onnxruntime {version('onnxruntime')}".encode(), digest_size=8)
     folders = (Path(str(spaces.__file__)).parent, Path(__file__).parent)
     for path in sorted(path for folder in folders for path in folder.glob("*.py")):
         digest.update(path.read_bytes())

@@ -1,5 +1,7 @@
 """Bootstrap over patients: how a metric would vary with other patients of the same kind."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from plumbing.seeds import generator_of
@@ -17,9 +19,15 @@ def patient_weights(patients: Integers, labels: Integers, draws: int = DRAWS) ->
 
     Args:
         patients: (cases,) the case's patient, numbered from 0. labels: (cases,).
-    Returns: (draws, cases) counts; the same for the same patients and labels (a fixed, named seed).
+    Returns: (draws, cases) counts, read-only; the same for the same patients and labels (a fixed, named seed).
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 8 (clusters) and 13 (percentiles).
     """
+    return _patient_weights(patients.astype(np.int64).tobytes(), labels.astype(np.int64).tobytes(), draws)
+
+
+@lru_cache(maxsize=4)  # valid and test, by image and by study: the same for all trials of a search
+def _patient_weights(patients_bytes: bytes, labels_bytes: bytes, draws: int) -> Floats:
+    patients, labels = (np.frombuffer(each, np.int64) for each in (patients_bytes, labels_bytes))
     numbers, case_patient = np.unique(patients, return_inverse=True)
     stratum = np.zeros(len(numbers), np.int64)
     np.maximum.at(stratum, case_patient, labels)
@@ -28,7 +36,9 @@ def patient_weights(patients: Integers, labels: Integers, draws: int = DRAWS) ->
     for each in np.unique(stratum):
         members = np.flatnonzero(stratum == each)
         counts[:, members] = generator.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)
-    return counts[:, case_patient]
+    weights = counts[:, case_patient]
+    weights.flags.writeable = False
+    return weights
 
 
 def percentile_interval(values: Floats) -> tuple[float, float] | None:

@@ -148,13 +148,19 @@ class Store:
 
     # Trials
 
+    def start_trials(self, search_id: int, new: Sequence[NewTrial]) -> list[Trial]:
+        """Store trials as running, in one transaction."""
+        common = {"search_id": search_id, "state": RUNNING, "created": now()}
+        rows = [{each.name: getattr(trial, each.name) for each in fields(NewTrial)} | common for trial in new]
+        if not rows:
+            return []
+        with self._writing() as connection:
+            connection.execute(sa.insert(schema.trials), rows)
+        return [self.trials(search_id, number=trial.number)[0] for trial in new]
+
     def start_trial(self, search_id: int, new: NewTrial) -> Trial:
         """Store a trial as running."""
-        values = {each.name: getattr(new, each.name) for each in fields(NewTrial)}
-        values |= {"search_id": search_id, "state": RUNNING, "created": now()}
-        with self._writing() as connection:
-            connection.execute(sa.insert(schema.trials).values(**values))
-        return self.trials(search_id, number=new.number)[0]
+        return self.start_trials(search_id, [new])[0]
 
     def trials(self, search_id: int | None = None, number: int | None = None) -> list[Trial]:
         """Trials by search and number, in the order in which they were proposed."""

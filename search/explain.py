@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from features.cache import FeatureCache, Ledger
-from features.extractor import Views
+from features.extractor import Images, Views
 from features.frozen import Backbones, FrozenNetwork
 from radiographs.dataset import SizedPixels
 from radiographs.pixels import PixelStore
@@ -87,9 +87,9 @@ def _there(plan: Plan, cut: CutPlan) -> int:
 def _held(
     cache: FeatureCache, frozen: FrozenNetwork, cut: CutPlan, size: int, digests: Sequence[str], split: str
 ) -> int:
-    pixels = SizedPixels(size, np.zeros((0, size, size), np.uint8), {})
+    images = Images(SizedPixels(size, np.zeros((0, size, size), np.uint8), {}), tuple(digests))
     views = (("no", 0), *(cut.views if split == "train" else ()))
-    held = [cache.holds(frozen, Views(pixels, digests, level, view), cut.cut.name) for level, view in views]
+    held = [cache.holds(frozen, Views(images, level, view), cut.cut.name) for level, view in views]
     return sum(held) * len(digests)
 
 

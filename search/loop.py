@@ -1,7 +1,7 @@
 """The search itself: propose, train, store, tell; again after a kill.
 
-A trial is finished when its row is committed. The order of writes makes any instant safe: the engine keeps the
-proposal, the store the running trial, then the model file, then the result in one transaction, then the engine is told.
+A trial is finished when its row is committed. The order of writes makes any instant safe: the running trials of a
+batch, then for each its model file, then its result in one transaction; the engine is told when the batch has ended.
 """
 
 import gc
@@ -49,36 +49,42 @@ def run_search(run: SearchRun) -> None:
 
     Raises: SearchFailed after three failures in a row for the same reason.
     """
-    known = run.store.trials(run.search.id)
-    histories = run.store.histories([trial.id for trial in known])
-    run.engine.catch_up(known, {key: _numbers(history, run.setting.objective) for key, history in histories.items()})
+    known = {trial.number: trial for trial in run.store.trials(run.search.id)}
+    ended = {number: trial for number, trial in known.items() if trial.state != RUNNING}
     run.keeper.tidy()
-    ended = {trial.number: trial for trial in known if trial.state != RUNNING}
     best = best_trials(list(ended.values()), 1)
     setting = run.setting
     bar = SearchProgress(setting.objective, run.trials, len(ended), setting.epochs, best[0].value if best else None)
     with bar, threadpool_limits(1, "blas"):  # heads train side by side, each on one core
-        while len(ended) < run.trials:
-            batch = run.engine.propose(run.enqueued, run.trials)
-            if not batch:
-                bar.console.print(f"every configuration of the space was tried: {len(ended)} trials")
-                return
-            for trial, objective in _run_batch(run, batch, bar):
-                run.engine.tell(trial, objective)
-                bar.after_trial(trial)
+        while batch := run.engine.propose(run.enqueued, run.trials):
+            for trial in _run_batch(run, [each for each in batch if each.number not in ended], known, bar):
                 ended[trial.number] = trial
+            for proposal in batch:
+                run.engine.tell(ended[proposal.number], _objective(run, ended[proposal.number]))
             gc.collect()  # a trial's network and graphs refer to one another in circles
             _check_failures([ended[number] for number in sorted(ended)])
+    if len(ended) < run.trials:
+        bar.console.print(f"every configuration of the space was tried: {len(ended)} trials")
 
 
-def _numbers(history: Mapping[str, Sequence[float | None]], metric: str) -> list[float]:
-    """The metric by epoch; NaN, which no database keeps alike, where it was not defined."""
-    return [math.nan if value is None else value for value in history.get(metric, ())]
+def _objective(run: SearchRun, trial: Trial) -> list[float]:
+    """The objective by epoch; NaN, which no database keeps alike, where it was not defined."""
+    history = run.store.histories([trial.id])[trial.id].get(run.setting.objective, ())
+    return [math.nan if value is None else value for value in history]
 
 
-def _run_batch(run: SearchRun, batch: Sequence[Proposal], bar: SearchProgress) -> Iterator[tuple[Trial, list[float]]]:
-    """Train a batch, heads side by side, the rest one after another; each as stored, and its objective by epoch."""
-    trials = {proposal.number: _started(run, proposal) for proposal in batch}
+def _run_batch(
+    run: SearchRun, batch: Sequence[Proposal], known: Mapping[int, Trial], bar: SearchProgress
+) -> Iterator[Trial]:
+    """Train a batch, heads side by side, the rest one after another; each trial as stored when it ended.
+
+    Args:
+        known: trials that are stored already, those that a kill left running among them.
+    """
+    started = run.store.start_trials(
+        run.search.id, [_new_trial(run, each) for each in batch if each.number not in known]
+    )
+    trials = dict(known) | {trial.number: trial for trial in started}
     heads = [proposal for proposal in batch if is_head(proposal.configuration)]
     stop = threading.Event()
 
@@ -87,14 +93,19 @@ def _run_batch(run: SearchRun, batch: Sequence[Proposal], bar: SearchProgress) -
             raise TrialFailed("stopped")
         bar.after_epoch(epoch, metrics)
 
+    def stored(proposal: Proposal, attempt: Attempt) -> Trial:
+        trial = _store(run, trials[proposal.number], attempt)
+        bar.after_trial(trial)
+        return trial
+
     pool = ThreadPoolExecutor(processors())
     try:
         running = {pool.submit(_attempt, run, each, after_epoch): each for each in heads}
         for future in as_completed(running):
-            yield _stored(run, trials[running[future].number], future.result())
+            yield stored(running[future], future.result())
         for proposal in batch:
             if proposal not in heads:
-                yield _stored(run, trials[proposal.number], _attempt(run, proposal, after_epoch))
+                yield stored(proposal, _attempt(run, proposal, after_epoch))
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
@@ -121,15 +132,13 @@ def _attempt(run: SearchRun, proposal: Proposal, after_epoch: AfterEpoch) -> Att
     return Attempt(trained, reason, time.monotonic() - start)
 
 
-def _stored(run: SearchRun, trial: Trial, attempt: Attempt) -> tuple[Trial, list[float]]:
-    """Store how a trial ended; the trial as stored, and its objective by epoch."""
-    history: list[float] = []
+def _store(run: SearchRun, trial: Trial, attempt: Attempt) -> Trial:
+    """Store how a trial ended; the trial as stored."""
     if attempt.trained is None:
         run.store.fail_trial(trial.id, attempt.reason, attempt.seconds)
     else:
         _finish(run, trial, attempt.trained)
-        history = list(attempt.trained.result.history[run.setting.objective])
-    return run.store.trials(run.search.id, trial.number)[0], history
+    return run.store.trials(run.search.id, trial.number)[0]
 
 
 def _out_of_memory() -> type[BaseException]:
@@ -142,27 +151,21 @@ def _out_of_memory() -> type[BaseException]:
     return kind
 
 
-def _started(run: SearchRun, proposal: Proposal) -> Trial:
-    """The proposal's trial: the one that a kill left running, else a new one."""
-    if left := run.store.trials(run.search.id, proposal.number):
-        return left[0]
+def _new_trial(run: SearchRun, proposal: Proposal) -> NewTrial:
     configuration, setting = proposal.configuration, run.setting
     name = str(configuration["architecture"])
-    return run.store.start_trial(
-        run.search.id,
-        NewTrial(
-            number=proposal.number,
-            part_body=setting.source.dataset.task,
-            architecture=name,
-            name_code=f"{name}_{configuration['augmentation']}_augment_{setting.epochs}epochs",
-            model_name=f"{run.search.name}_{proposal.number:04d}",
-            configuration=configuration,
-            weights=run.weights[name],
-            image_size=setting.source.image_size[name],
-            seed=setting.search_seed,
-            fit_epochs=setting.epochs,
-            code_version=VERSION,
-        ),
+    return NewTrial(
+        number=proposal.number,
+        part_body=setting.source.dataset.task,
+        architecture=name,
+        name_code=f"{name}_{configuration['augmentation']}_augment_{setting.epochs}epochs",
+        model_name=f"{run.search.name}_{proposal.number:04d}",
+        configuration=configuration,
+        weights=run.weights[name],
+        image_size=setting.source.image_size[name],
+        seed=setting.search_seed,
+        fit_epochs=setting.epochs,
+        code_version=VERSION,
     )
 
 

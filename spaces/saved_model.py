@@ -8,8 +8,8 @@ saved by Keras once, beside what else is known of the backbone, and each winner'
     whole-<classes>-<units>.json      the settings for a task of so many classes and a head of so many hidden units
 """
 
+import io
 import json
-import shutil
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -73,21 +73,17 @@ def assemble(
     for layer in _tail_of(settings):
         if layer["name"] in ("head_dropout", "head_hidden_dropout"):
             layer["config"]["rate"] = dropout
-    weights = path.with_name(f"{path.name}.h5")
-    try:
-        shutil.copyfile(parts / WEIGHTS, weights)
-        with h5py.File(weights, "a") as file:
-            dense = [head[:2], head[2:]] if units else [head[2:]]
-            for number, arrays in enumerate(dense):
-                group = file.create_group(f"{_TAIL}/dense{f'_{number}' if number else ''}/vars")
-                for index, array in enumerate(arrays):
-                    group.create_dataset(str(index), data=np.asarray(array, np.float32))
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.write(parts / METADATA, METADATA)
-            archive.writestr("config.json", json.dumps(settings))
-            archive.write(weights, "model.weights.h5")
-    finally:
-        weights.unlink(missing_ok=True)
+    weights = io.BytesIO((parts / WEIGHTS).read_bytes())
+    with h5py.File(weights, "a") as file:
+        dense = [head[:2], head[2:]] if units else [head[2:]]
+        for number, arrays in enumerate(dense):
+            group = file.create_group(f"{_TAIL}/dense{f'_{number}' if number else ''}/vars")
+            for index, array in enumerate(arrays):
+                group.create_dataset(str(index), data=np.asarray(array, np.float32))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(METADATA, (parts / METADATA).read_bytes())
+        archive.writestr("config.json", json.dumps(settings))
+        archive.writestr("model.weights.h5", weights.getbuffer())
 
 
 def save_with_tail(

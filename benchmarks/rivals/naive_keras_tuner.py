@@ -130,6 +130,7 @@ class Head(keras_tuner.HyperModel):
             epochs=self.epochs,
             callbacks=[StudyMetrics(self.valid, self.valid_data), stop, *callbacks],
             class_weight=dict(enumerate(balanced)) if hp.get("class_weights") == "balanced" else None,
+            shuffle=False,  # the data set shuffles itself
             verbose=0,
         )
         self.trained += len(history.history["loss"])

@@ -134,6 +134,7 @@ def main():
             epochs=options.epochs,
             callbacks=[StudyMetrics(valid, valid_data), stop],
             class_weight=dict(enumerate(balanced)) if config["class_weights"] == "balanced" else None,
+            shuffle=False,  # the data set shuffles itself
             verbose=0,
         ).history
         trained += len(history["loss"])

@@ -1,6 +1,6 @@
-"""Who proposes: one file an engine. Propose and tell, nothing else; resume is theirs too, since proposals are."""
+"""Who proposes: one file an engine. Propose and tell, nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,27 +13,24 @@ ENGINES = ("optuna",)
 
 @dataclass(frozen=True)
 class Proposal:
-    """A configuration under its trial's number, kept by the engine before any training."""
+    """A configuration under its trial's number."""
 
     number: int
     configuration: dict[str, Value]
 
 
 class Engine(Protocol):
-    """Proposes configurations; its own storage is complete after each call."""
+    """Proposes configurations in batches, by number, and is told of ended trials in the order of their numbers.
 
-    def catch_up(self, trials: Sequence[Trial], objective_by_epoch: Mapping[int, Sequence[float]]) -> None:
-        """Tell the engine of trials that our store knows as ended and a kill kept from it.
-
-        Args:
-            objective_by_epoch: trial id -> the objective, one value an epoch.
-        """
+    What it was not told of it proposes again, equal to the last bit, because a proposal depends on nothing but the
+    search seed, the trial's number and the batches before: so a kill at any instant costs nothing.
+    """
 
     def propose(self, enqueued: Sequence[Configuration], trials: int) -> list[Proposal]:
-        """The next batch: what a kill left unfinished of it, and new proposals up to its end.
+        """What is left of the batch that the next trial to be told of lies in; empty where nothing is left to try.
 
-        Empty where every configuration was tried. A batch is made knowing the results of the trials before it, so that
-        its own trials may run side by side and end in any order.
+        A batch is made knowing the results of the batches before it, so that its own trials may run side by side and
+        end in any order.
 
         Args:
             enqueued: configurations that go first; trial n < len(enqueued) is enqueued[n].
@@ -41,4 +38,8 @@ class Engine(Protocol):
         """
 
     def tell(self, trial: Trial, objective_by_epoch: Sequence[float]) -> None:
-        """Tell the engine how a trial ended."""
+        """Tell the engine how the next trial ended.
+
+        Args:
+            objective_by_epoch: the objective, one value an epoch.
+        """

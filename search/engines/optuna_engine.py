@@ -1,11 +1,10 @@
 """Optuna proposes, and keeps a true study in the same database, for `optuna.load_study` and `optuna-dashboard`.
 
-Exact resume. A proposal is made on a copy of the study in memory, by a sampler made for this one trial and seeded from
-(search seed, trial number), and then stored whole in one transaction, as a running trial with all its parameters. So a
-kill leaves no half-proposed trial, a sampler carries no state from trial to trial, and a resumed search proposes what
-an undisturbed one would. Trials are proposed in batches by number: the sampler is shown the results of earlier batches,
-and of its own batch the parameters alone, whatever has ended meanwhile. Whether a trial ended is our store's to say: it
-is told to Optuna afterwards, and by `catch_up` where a kill came between.
+Exact resume. The study holds ended trials only, each added whole in one transaction, in the order of their numbers.
+Trials are proposed in batches by number, each by a sampler made for this one trial and seeded from (search seed, trial
+number), on a copy of the study in memory that shows the results of earlier batches, and of the batch itself the
+parameters alone. So no state is carried from trial to trial, and whatever a kill kept from the study is proposed again,
+equal to the last bit.
 
 `CmaEsSampler` is not offered: it unpickles its state from the store.
 """
@@ -13,7 +12,7 @@ is told to Optuna afterwards, and by `catch_up` where a kill came between.
 import importlib.util
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,7 +27,7 @@ from plumbing.errors import StoreError, UsageError
 from plumbing.files import locked
 from plumbing.seeds import generator_of, seed_of
 from results.connection import hide_password, sqlite_path
-from results.records import FAILED, RUNNING, Trial
+from results.records import FAILED, Trial
 from search.engines import Proposal
 from spaces.declaration import (
     Choice,
@@ -157,49 +156,36 @@ class OptunaEngine:
         """Give the database's connections back."""
         self.storage.engine.dispose()
 
-    def catch_up(self, trials: Sequence[Trial], objective_by_epoch: Mapping[int, Sequence[float]]) -> None:
-        """Tell the study of trials that our store knows as ended and a kill kept from it."""
-        running = {trial.number for trial in self._trials() if trial.state == TrialState.RUNNING}
-        for trial in trials:
-            if trial.number in running and trial.state != RUNNING:
-                self.tell(trial, objective_by_epoch.get(trial.id, ()))
-
     def propose(self, enqueued: Sequence[Configuration], trials: int) -> list[Proposal]:
-        """The next batch: what a kill left unfinished of it, and new proposals up to its end.
+        """What is left of the batch that the next trial to be told of lies in; empty where nothing is left to try.
 
-        Empty where every configuration was tried. Batch b holds the trials from b times the batch's size on.
+        Batch b holds the trials from b times the batch's size on.
         """
-        known = self._trials()
-        running = [trial.number for trial in known if trial.state == TrialState.RUNNING]
-        first = (running[0] if running else len(known)) // self.batch_trials * self.batch_trials
-        while len(known) < min(first + self.batch_trials, trials):
-            number = len(known)
-            draft = self._draft_of(enqueued[number]) if number < len(enqueued) else self._draw(known, first)
+        known = self.study.get_trials(deepcopy=False)
+        first = len(known) // self.batch_trials * self.batch_trials
+        seen = [*known[:first], *(_as_running(trial) for trial in known[first:])]
+        self._drafts: dict[int, FrozenTrial] = {}
+        for number in range(len(known), min(first + self.batch_trials, trials)):
+            draft = self._draft_of(enqueued[number]) if number < len(enqueued) else self._draw(seen)
             if draft is None:
                 break
-            stored = create_trial(
-                state=TrialState.RUNNING,
-                params=draft.params,
-                distributions=draft.distributions,
-                system_attrs=draft.system_attrs,
-            )
-            self.study.add_trial(stored)
-            known = self._trials()
-        return [Proposal(t.number, self._configuration(t)) for t in known if t.state == TrialState.RUNNING]
+            self._drafts[number] = draft
+            seen.append(_as_running(draft))
+        return [Proposal(number, self._configuration(draft)) for number, draft in self._drafts.items()]
 
     def tell(self, trial: Trial, objective_by_epoch: Sequence[float]) -> None:
-        """Tell the study how a trial ended; its epochs become intermediate values, for Optuna's plots."""
-        own = self._trials()[trial.number]
-        reporter = optuna.Trial(self.study, own._trial_id)
-        for epoch, value in enumerate(objective_by_epoch):
-            reporter.report(value, epoch)
-        if trial.state == FAILED:
-            self.study.tell(trial.number, state=TrialState.FAIL)
-        else:
-            self.study.tell(trial.number, trial.value)
-
-    def _trials(self) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False)
+        """Add the next trial as it ended to the study; its epochs become intermediate values, for Optuna's plots."""
+        draft = self._drafts[trial.number]
+        ended_well = trial.state != FAILED and trial.value is not None
+        ended = create_trial(
+            state=TrialState.COMPLETE if ended_well else TrialState.FAIL,
+            value=trial.value if ended_well else None,
+            params=draft.params,
+            distributions=draft.distributions,
+            system_attrs=draft.system_attrs,
+            intermediate_values=dict(enumerate(objective_by_epoch)),
+        )
+        self.study.add_trial(ended)
 
     def _configuration(self, trial: FrozenTrial) -> dict[str, Value]:
         """The configuration behind an Optuna trial's parameters."""
@@ -217,15 +203,14 @@ class OptunaEngine:
         propose(self.space, ask)
         return create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
 
-    def _draw(self, trials: list[FrozenTrial], first: int) -> FrozenTrial | None:
+    def _draw(self, seen: list[FrozenTrial]) -> FrozenTrial | None:
         """A configuration that was not tried before, None where none is left.
 
         Args:
-            first: the batch's first trial; of its trials only the parameters may be known, however they ended.
+            seen: the trials before, those of the batch itself without their results.
         """
-        tried = {_key(self._configuration(trial)) for trial in trials}
-        seen = [*trials[:first], *(_as_running(trial) for trial in trials[first:])]
-        number = len(trials)
+        tried = {_key(self._configuration(trial)) for trial in seen}
+        number = len(seen)
         for attempt in range(SAMPLER_DRAWS + RANDOM_DRAWS):
             name = self.sampler if attempt < SAMPLER_DRAWS else "random"
             draft = self._ask(seen, make_sampler(name, self.search_seed, number, attempt))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.cache import FeatureCache
-from features.extractor import Views, padded, view_batches
+from features.extractor import Images, Views, padded, view_batches
 from features.frozen import Backbones, FrozenNetwork
 from radiographs.dataset import Dataset, SizedPixels
+from radiographs.splits import SPLITS
 from spaces.architecture import Architecture, Cut
 from spaces.declaration import Configuration
 
@@ -31,6 +33,11 @@ class Source:
     backbones: Backbones
     cache: FeatureCache
     kept: Mapping[str, tuple[str, ...]]
+
+    @cached_property
+    def digests(self) -> dict[str, tuple[str, ...]]:
+        """Split -> its images' digests, in its order."""
+        return {split: tuple(self.dataset.split(split)["digest"]) for split in SPLITS}
 
     def inputs(self, architecture: Architecture, configuration: Configuration) -> "Inputs":
         """The inputs of a configuration."""
@@ -81,5 +88,9 @@ class Inputs:
         return self.architecture, self.image_size, self.configuration
 
     def _views(self, split: str, level: str, view: int) -> Views:
-        digests = self.source.dataset.split(split)["digest"].tolist()
-        return Views(self.source.pixels[self.image_size], digests, level, view)
+        return Views(self._images[split], level, view)
+
+    @cached_property
+    def _images(self) -> dict[str, Images]:
+        pixels = self.source.pixels[self.image_size]
+        return {split: Images(pixels, digests) for split, digests in self.source.digests.items()}

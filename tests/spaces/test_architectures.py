@@ -17,7 +17,7 @@ from spaces import ARCHITECTURES, architecture_named
 from spaces.architecture import Architecture, Cut
 from spaces.network import make_tail, make_trunk, whole_model
 from spaces.tensorflow_runtime import keras
-from spaces.weights import weights_digest
+from spaces.weights import network_digest
 from tests.spaces.networks import HEAD, NAMES, backbone_at, configuration_of, grey_images, smallest
 
 REPOSITORY = Path(__file__).parents[2]
@@ -150,9 +150,9 @@ def test_all_above_the_cut_is_trained_and_nothing_below(network: CutNetwork) -> 
 
 
 def test_training_a_tail_leaves_the_backbone_as_it_was(network: CutNetwork) -> None:
-    before = weights_digest(network.backbone)
+    before = network_digest(network.backbone)
     network.tail.set_weights([array + 1 for array in network.tail.get_weights()])
-    assert weights_digest(network.backbone) == before
+    assert network_digest(network.backbone) == before
     assert network.backbone.trainable_variables == []
 
 
@@ -209,9 +209,9 @@ DIGESTS = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from tests.spaces.networks import ARCHITECTURES, smallest
-from spaces.weights import weights_digest
+from spaces.weights import network_digest
 for architecture in reversed(ARCHITECTURES):
-    print(architecture.name, weights_digest(smallest(architecture)))
+    print(architecture.name, network_digest(smallest(architecture)))
 """
 
 
@@ -227,7 +227,7 @@ def digests_elsewhere() -> dict[str, str]:
 def test_random_weights_are_the_same_in_every_process(
     architecture: Architecture, digests_elsewhere: dict[str, str]
 ) -> None:
-    assert weights_digest(smallest(architecture)) == digests_elsewhere[architecture.name]
+    assert network_digest(smallest(architecture)) == digests_elsewhere[architecture.name]
 
 
 @pytest.mark.parametrize(("classes", "shape"), [(2, (2, 1)), (14, (2, 14))])
