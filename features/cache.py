@@ -13,6 +13,7 @@ import json
 import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ from plumbing.files import locked
 from plumbing.progress import console, progress_bar
 from plumbing.seeds import DATA_SEED
 
+OPEN_FILES = 64  # memory maps that a process keeps
+STAMP_SECONDS = 60.0
 # Raised by hand whenever the numbers that extraction gives change without a change of network or library.
 EXTRACTION_VERSION = 2
 
@@ -61,8 +64,8 @@ class FeatureCache:
     def __init__(self, folder: Path | None, budget: int = 2**63, ledger: Ledger | None = None) -> None:
         self.folder, self.budget = folder, budget
         self.ledger = ledger or Ledger()
-        self._verified: set[Path] = set()
-        self._lock = threading.Lock()
+        self._open: OrderedDict[Path, tuple[float, NDArray[np.float32]]] = OrderedDict()
+        self._lock = threading.RLock()
 
     def features(
         self,
@@ -83,19 +86,17 @@ class FeatureCache:
         if self.folder is None:
             return self._in_memory(network, forward(), views, cut)
         file = self._file(self.folder, network, views, cut)
-        if (known := self._known(file)) is not None:
-            return known
         others = [self._file(self.folder, network, views, other) for other in together if other != cut]
         with self._lock:
-            if (known := self._known(file)) is not None:  # another thread has made it meanwhile
-                return known
+            if file.path in self._open:
+                return self._opened(file)
             with locked(file.path.parent / "lock"):
                 files = {
                     each.path.stem: each for each in (file, *others) if each.path.exists() or self._make_room(each)
                 }
                 if cut in files:
                     self._fill(network, forward, views, files)
-                    return self._open(file)
+                    return self._opened(file)
             return self._in_memory(network, forward(), views, cut)
 
     def holds(self, network: FrozenNetwork, views: Views, cut: str) -> bool:
@@ -111,19 +112,19 @@ class FeatureCache:
         path = folder / network.architecture / f"{views.level}-{views.view}-{key}" / f"{cut}.f32"
         return ChunkedFile(path, len(views), network.shapes[cut], BATCH)
 
-    def _known(self, file: ChunkedFile) -> NDArray[np.float32] | None:
-        """The array of a file that this process has verified, None where it must be looked at, or is gone."""
-        if file.path not in self._verified:
-            return None
-        try:
-            return self._open(file) if file.is_complete() else None
-        except FileNotFoundError:  # another process needed the room
-            return None
-
-    def _open(self, file: ChunkedFile) -> NDArray[np.float32]:
-        if file.size:
+    def _opened(self, file: ChunkedFile) -> NDArray[np.float32]:
+        """The array of a verified file; it stays readable where the file is removed for others to have room."""
+        now = time.monotonic()
+        stamped, array = self._open.pop(file.path, (0.0, None))
+        if array is None:
+            array = file.array()
+        if now - stamped > STAMP_SECONDS and file.path.exists():
             os.utime(file.path)  # the time of use, by which files are chosen to go
-        return file.array()
+            stamped = now
+        self._open[file.path] = (stamped, array)
+        while len(self._open) > OPEN_FILES:
+            self._open.popitem(last=False)
+        return array
 
     def _fill(
         self, network: FrozenNetwork, forward: Callable[[], Forward], views: Views, files: dict[str, ChunkedFile]
@@ -144,7 +145,6 @@ class FeatureCache:
                 for cut in wanted:
                     if batch in missing[cut]:
                         files[cut].write(batch, found[cut])
-        self._verified.update(file.path for file in files.values())
 
     def _in_memory(self, network: FrozenNetwork, forward: Forward, views: Views, cut: str) -> NDArray[np.float32]:
         features = np.empty((len(views), *network.shapes[cut]), np.float32)

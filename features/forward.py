@@ -47,7 +47,10 @@ def onnx_forward(model: Path | bytes, layer_of: Mapping[str, str]) -> Forward:
 
 
 def keras_forward(network: Any, layer_of: Mapping[str, str]) -> Forward:
-    """Run the layers by Keras, compiled, in inference mode."""
+    """Run the layers by Keras in inference mode: what everything else is compared with.
+
+    Compiled, because Keras' plain call keeps every layer's output until its end: 8 GB for a batch of DenseNet121.
+    """
     from spaces.tensorflow_runtime import tensorflow
 
     tf = tensorflow()
@@ -60,12 +63,6 @@ def keras_forward(network: Any, layer_of: Mapping[str, str]) -> Forward:
         return [np.asarray(found[cut]) for cut in cuts]
 
     return forward
-
-
-def plain_keras(network: Any, layer_of: Mapping[str, str], grey: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """Keras' own forward pass of one batch, nothing compiled: what everything else is compared with."""
-    found = _all_cuts(network, layer_of)(grey, training=False)
-    return {cut: np.asarray(features) for cut, features in found.items()}
 
 
 def _all_cuts(network: Any, layer_of: Mapping[str, str]) -> Any:

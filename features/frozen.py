@@ -12,7 +12,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
@@ -30,7 +30,6 @@ from features.forward import (
     difference,
     keras_forward,
     onnx_forward,
-    plain_keras,
 )
 from features.onnx_graph import to_onnx
 from features.onnx_layers import UnknownLayer
@@ -200,24 +199,21 @@ def choose_engine(
     except UnknownLayer as unknown:
         _warn(name, f"ONNX Runtime cannot run {unknown}")
         return keras_engine
-    run = onnx_forward(content, layers)
-    found, onnx_seconds = _timed(lambda: run(grey, list(layers)))
-    expected, keras_seconds = _timed(lambda: plain_keras(network, layers, grey))
-    apart = difference(found, [expected[cut] for cut in layers])
+    by_onnx, by_keras = onnx_forward(content, layers), keras_forward(network, layers)
+    cuts = list(layers)
+    apart = difference(by_onnx(grey, cuts), by_keras(grey, cuts))
     if apart > ALLOWED_DIFFERENCE:
         _warn(name, f"ONNX Runtime's features are {apart:.1e} from Keras', {ALLOWED_DIFFERENCE:.0e} is allowed")
         return keras_engine
-    if keras_seconds < onnx_seconds:  # once more, both warm
-        compiled = keras_forward(network, layers)
-        compiled(grey, list(layers))
-        if _timed(lambda: compiled(grey, list(layers)))[1] < _timed(lambda: run(grey, list(layers)))[1]:
-            return keras_engine
+    if _seconds(by_keras, grey, cuts) < _seconds(by_onnx, grey, cuts):
+        return keras_engine
     return f"{ONNX} {version('onnxruntime')}", apart, content
 
 
-def _timed(compute: Callable[[], Any]) -> tuple[Any, float]:
+def _seconds(forward: Forward, grey: NDArray[np.float32], cuts: Sequence[str]) -> float:
     start = time.monotonic()
-    return compute(), time.monotonic() - start
+    forward(grey, cuts)
+    return time.monotonic() - start
 
 
 def _warn(name: str, reason: str) -> None:

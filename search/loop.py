@@ -18,13 +18,13 @@ from threadpoolctl import threadpool_limits
 from features.forward import processors
 from plumbing import VERSION
 from plumbing.errors import SearchFailed
-from results.records import FAILED, RUNNING, NewTrial, Search, Trial
+from results.records import FAILED, RUNNING, NewTrial, Search, Trial, TrialResult
 from results.store import Store
 from search.engines import Engine, Proposal
 from search.models import ModelKeeper, best_trials
 from search.progress import SearchProgress
 from search.training.fitting import TrialFailed
-from search.training.trial import AfterEpoch, Setting, Trained, is_head, run_trial
+from search.training.trial import AfterEpoch, Setting, is_head, run_trial
 from spaces.declaration import Configuration
 
 FAILURES_IN_A_ROW = 3
@@ -59,10 +59,11 @@ def run_search(run: SearchRun) -> None:
         while batch := run.engine.propose(run.enqueued, run.trials):
             for trial in _run_batch(run, [each for each in batch if each.number not in ended], known, bar):
                 ended[trial.number] = trial
+            run.keeper.tidy()
             for proposal in batch:
                 run.engine.tell(ended[proposal.number], _objective(run, ended[proposal.number]))
-            gc.collect()  # a trial's network and graphs refer to one another in circles
             _check_failures([ended[number] for number in sorted(ended)])
+        run.engine.save()
     if len(ended) < run.trials:
         bar.console.print(f"every configuration of the space was tried: {len(ended)} trials")
 
@@ -101,11 +102,13 @@ def _run_batch(
     pool = ThreadPoolExecutor(processors())
     try:
         running = {pool.submit(_attempt, run, each, after_epoch): each for each in heads}
+        run.engine.save()  # of the batches before, while the heads train
         for future in as_completed(running):
             yield stored(running[future], future.result())
         for proposal in batch:
             if proposal not in heads:
                 yield stored(proposal, _attempt(run, proposal, after_epoch))
+                gc.collect()  # a tail's network and graphs refer to one another in circles
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
@@ -113,31 +116,36 @@ def _run_batch(
 
 @dataclass(frozen=True)
 class Attempt:
-    """How a training ended: with something trained, or for a reason without."""
+    """How a training ended: with a result, its model kept where it is among the best, or for a reason without."""
 
-    trained: Trained | None
+    result: TrialResult | None
     reason: str
     seconds: float
 
 
 def _attempt(run: SearchRun, proposal: Proposal, after_epoch: AfterEpoch) -> Attempt:
-    """Train the proposal."""
+    """Train the proposal, and keep its model where it is among the best."""
     start = time.monotonic()
     try:
-        trained, reason = run_trial(run.setting, proposal.configuration, after_epoch), ""
+        trained = run_trial(run.setting, proposal.configuration, after_epoch)
     except TrialFailed as failure:
-        trained, reason = None, str(failure)
+        return Attempt(None, str(failure), time.monotonic() - start)
     except (MemoryError, _out_of_memory()) as error:
-        trained, reason = None, f"out of memory: {(str(error).splitlines() or [''])[0]}"
-    return Attempt(trained, reason, time.monotonic() - start)
+        reason = f"out of memory: {(str(error).splitlines() or [''])[0]}"
+        return Attempt(None, reason, time.monotonic() - start)
+    result, path = trained.result, run.keeper.path_for(proposal.number, trained.result.value)
+    if path is not None:
+        run.keeper.save(trained.save, path)
+        result = replace(result, model_path=str(path.resolve()))
+    return Attempt(result, "", time.monotonic() - start)
 
 
 def _store(run: SearchRun, trial: Trial, attempt: Attempt) -> Trial:
     """Store how a trial ended; the trial as stored."""
-    if attempt.trained is None:
+    if attempt.result is None:
         run.store.fail_trial(trial.id, attempt.reason, attempt.seconds)
     else:
-        _finish(run, trial, attempt.trained)
+        run.store.finish_trial(trial.id, attempt.result)
     return run.store.trials(run.search.id, trial.number)[0]
 
 
@@ -167,17 +175,6 @@ def _new_trial(run: SearchRun, proposal: Proposal) -> NewTrial:
         fit_epochs=setting.epochs,
         code_version=VERSION,
     )
-
-
-def _finish(run: SearchRun, trial: Trial, trained: Trained) -> None:
-    """Keep the model where it is among the best, then commit the result, then drop the model that it displaced."""
-    result = trained.result
-    path = run.keeper.path_for(trial.number, result.value)
-    if path is not None:
-        run.keeper.save(trained.save, path)
-        result = replace(result, model_path=str(path.resolve()))
-    run.store.finish_trial(trial.id, result)
-    run.keeper.tidy()
 
 
 def _check_failures(ended: Sequence[Trial]) -> None:

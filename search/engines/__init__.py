@@ -38,8 +38,11 @@ class Engine(Protocol):
         """
 
     def tell(self, trial: Trial, objective_by_epoch: Sequence[float]) -> None:
-        """Tell the engine how the next trial ended.
+        """Tell the engine how the next trial ended; proposals know of it from now on.
 
         Args:
             objective_by_epoch: the objective, one value an epoch.
         """
+
+    def save(self) -> None:
+        """Put what was told into the engine's own storage: slow, and in no hurry."""

@@ -149,7 +149,10 @@ class OptunaEngine:
             raise StoreError(
                 f"--store {hide_password(url)}: Optuna cannot open it: {error}; give another store"
             ) from None
-        if fresh and self.study.get_trials(deepcopy=False):
+        self._told = self.study.get_trials(deepcopy=False)
+        self._saved = len(self._told)
+        self._drafts: dict[int, FrozenTrial] = {}
+        if fresh and self._told:
             raise StoreError(f"an Optuna study named {name}, not ours, is in the store already; give another --name")
 
     def close(self) -> None:
@@ -161,10 +164,10 @@ class OptunaEngine:
 
         Batch b holds the trials from b times the batch's size on.
         """
-        known = self.study.get_trials(deepcopy=False)
+        known = self._told
         first = len(known) // self.batch_trials * self.batch_trials
         seen = [*known[:first], *(_as_running(trial) for trial in known[first:])]
-        self._drafts: dict[int, FrozenTrial] = {}
+        self._drafts = {}
         for number in range(len(known), min(first + self.batch_trials, trials)):
             draft = self._draft_of(enqueued[number]) if number < len(enqueued) else self._draw(seen)
             if draft is None:
@@ -174,7 +177,7 @@ class OptunaEngine:
         return [Proposal(number, self._configuration(draft)) for number, draft in self._drafts.items()]
 
     def tell(self, trial: Trial, objective_by_epoch: Sequence[float]) -> None:
-        """Add the next trial as it ended to the study; its epochs become intermediate values, for Optuna's plots."""
+        """Note how the next trial ended; its epochs become intermediate values, for Optuna's plots."""
         draft = self._drafts[trial.number]
         ended_well = trial.state != FAILED and trial.value is not None
         ended = create_trial(
@@ -185,7 +188,13 @@ class OptunaEngine:
             system_attrs=draft.system_attrs,
             intermediate_values=dict(enumerate(objective_by_epoch)),
         )
-        self.study.add_trial(ended)
+        self._told.append(ended)
+
+    def save(self) -> None:
+        """Add what was told to the study."""
+        while self._saved < len(self._told):
+            self.study.add_trial(self._told[self._saved])
+            self._saved += 1
 
     def _configuration(self, trial: FrozenTrial) -> dict[str, Value]:
         """The configuration behind an Optuna trial's parameters."""

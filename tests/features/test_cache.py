@@ -1,8 +1,5 @@
-"""Features kept on disk: the same bits as computed anew, computed once, whole after a kill."""
+"""Features kept on disk: the same bits as computed anew, computed once."""
 
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,172 +8,200 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features import cache
-from features.cache import FeatureCache, FrozenPart
-from plumbing.files import remove_stale_temporaries
-from radiographs.dataset import SizedPixels
+from features import cache as module
+from features.cache import FeatureCache
+from features.extractor import Views
+from features.forward import Forward, keras_forward
+from radiographs.augmentation import LEVELS
+from spaces import ARCHITECTURES, architecture_named
+from tests.features.networks import frozen_layers, lively, lively_onnx
+from tests.features.toy import COUNT, TOY, Counting, anew, ask, toy_forward, toy_views
 
-REPOSITORY = Path(__file__).parents[2]
-CUTS = [("efficientnet_lite0", "below_last_block"), ("efficientnet_lite0", "all"), ("base_cnn", "all")]
-
-Make = Callable[[str, str], Any]
-
-# A process without TensorFlow: its extractor writes a line a batch, and dies in the second where it is told to.
-EXTRACT = """
-import os, sys
-from pathlib import Path
-import numpy as np
-from features.cache import FeatureCache, FrozenPart
-from radiographs.dataset import SizedPixels
-folder, log, dies = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "dies"
-class Counting:
-    shape = (4,)
-    def batch(self, views):
-        with open(log, "a") as file:
-            file.write("batch\\n")
-        if dies and len(Path(log).read_text().split()) == 2:
-            os.kill(os.getpid(), 9)
-        return views.reshape(len(views), -1)[:, :4].astype(np.float32)
-names = [f"image{row}" for row in range(40)]
-drawn = np.arange(40 * 16, dtype=np.uint8).reshape(40, 4, 4)
-pixels = SizedPixels(4, drawn, {name: row for row, name in enumerate(names)})
-print("ready", flush=True)
-sys.stdin.readline()
-part = FrozenPart("net", "weights", "cut", 4)
-found = FeatureCache(folder).features(part, Counting(), pixels, names, "no", 0)
-assert np.array_equal(found, drawn.reshape(40, -1)[:, :4])
-"""
+MakeViews = Callable[..., Views]
+CUTS = [(each.name, cut) for each in ARCHITECTURES for cut in frozen_layers(each)]
+LITE = "efficientnet_lite0"
 
 
-def started(folder: Path, log: Path, dies: bool = False) -> subprocess.Popen[str]:
-    line = [sys.executable, "-c", EXTRACT, str(folder), str(log), "dies" if dies else "lives"]
-    process = subprocess.Popen(line, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
+def never() -> Forward:
+    pytest.fail("computed again")
 
 
-def go(*processes: subprocess.Popen[str]) -> list[int]:
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in processes:
-        process.communicate(timeout=60)
-    return [process.returncode for process in processes]
+def kept(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*.f32"))
 
 
-def kept(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.npy"))
+def check_cached_equals_anew(name: str, cut: str, views: Views, folder: Path, forward: Forward) -> None:
+    known = lively_onnx(name).known
+    together = tuple(known.shapes)
+    first = FeatureCache(folder).features(known, lambda: forward, views, cut, together)
+    again = FeatureCache(folder).features(known, never, views, cut, together)
+    recomputed = FeatureCache(None).features(known, lambda: forward, views, cut)
+    assert first.shape == (len(views), *known.shapes[cut])
+    assert first.dtype == again.dtype == recomputed.dtype == np.float32
+    assert first.tobytes() == again.tobytes() == recomputed.tobytes()
+    assert len({image.tobytes() for image in first}) == len(views)
 
 
-@pytest.mark.parametrize(("architecture", "cut"), CUTS)
-@pytest.mark.parametrize(("level", "view"), [("no", 0), ("strong", 2)])
-def test_invariant_3_cached_features_equal_recomputed_ones_bit_for_bit(
-    frozen: Make,
-    pixels: SizedPixels,
-    digests: list[str],
-    tmp_path: Path,
-    architecture: str,
-    cut: str,
-    level: str,
-    view: int,
+@pytest.mark.parametrize("level", LEVELS)
+def test_invariant_3_cached_features_equal_recomputed_ones_bit_for_bit_at_every_level(
+    make_views: MakeViews, tmp_path: Path, level: str
 ) -> None:
-    part = frozen(architecture, cut)
-    arguments = (part.part, part.extractor, pixels, digests, level, view)
-    first = FeatureCache(tmp_path).features(*arguments)
-    again = FeatureCache(tmp_path).features(*arguments)
-    anew = FeatureCache(None).features(*arguments)
-    assert first.shape == (len(digests), *part.extractor.shape)
-    assert first.dtype == anew.dtype == np.float32
-    assert first.tobytes() == again.tobytes() == anew.tobytes()
-    assert len(np.unique(first)) > 1000  # not zeros
+    views = make_views(level, 0 if level == "no" else 2)
+    for cut in frozen_layers(architecture_named(LITE)):
+        check_cached_equals_anew(LITE, cut, views, tmp_path, lively_onnx(LITE).forward)
 
 
-def test_kept_features_are_not_computed_again(
-    frozen: Make, pixels: SizedPixels, digests: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "cut"), CUTS)
+def test_invariant_3_cached_features_equal_recomputed_ones_bit_for_bit_at_every_cut(
+    make_views: MakeViews, tmp_path: Path, name: str, cut: str
 ) -> None:
-    part = frozen("base_cnn", "all")
-    arguments = (part.part, part.extractor, pixels, digests, "deep", 1)
-    first = FeatureCache(tmp_path).features(*arguments)
-    monkeypatch.setattr(cache, "extract", lambda *arguments: pytest.fail("computed again"))
-    assert np.array_equal(FeatureCache(tmp_path).features(*arguments), first)
+    views = make_views("deep", 1, size=architecture_named(name).least_size, count=3)
+    check_cached_equals_anew(name, cut, views, tmp_path, lively_onnx(name).forward)
 
 
-def test_kept_features_cannot_be_written_to(
-    frozen: Make, pixels: SizedPixels, digests: list[str], tmp_path: Path
+def test_invariant_3_cached_features_equal_recomputed_ones_bit_for_bit_by_keras(
+    make_views: MakeViews, tmp_path: Path
 ) -> None:
-    part = frozen("base_cnn", "all")
-    for _ in range(2):
-        found = FeatureCache(tmp_path).features(part.part, part.extractor, pixels, digests, "no", 0)
-        with pytest.raises(ValueError, match="read-only"):
-            found[0] = 0
+    layers = frozen_layers(architecture_named(LITE))
+    forward = keras_forward(lively(LITE), layers)
+    for cut in layers:
+        check_cached_equals_anew(LITE, cut, make_views("strong", 1), tmp_path, forward)
 
 
-def test_without_a_folder_nothing_is_written(
-    frozen: Make, pixels: SizedPixels, digests: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_invariant_3_features_do_not_depend_on_the_cuts_kept_in_the_same_pass(
+    make_views: MakeViews, tmp_path: Path
+) -> None:
+    lite, views = lively_onnx(LITE), make_views("light", 1)
+    for cut in lite.known.shapes:
+        alone = FeatureCache(tmp_path / cut).features(lite.known, lambda: lite.forward, views, cut)
+        joined = FeatureCache(tmp_path / "all").features(lite.known, lambda: lite.forward, views, cut, CUT_NAMES)
+        assert alone.tobytes() == joined.tobytes()
+
+
+CUT_NAMES = tuple(frozen_layers(architecture_named(LITE)))
+
+
+def test_kept_features_are_computed_once_however_often_they_are_asked_for(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    for _ in range(3):
+        ask(cache)
+    assert (cache.ledger.served, cache.ledger.extracted) == (3 * COUNT, COUNT)
+    later = FeatureCache(tmp_path)
+    assert later.features(TOY, never, toy_views(), "high").tobytes() == anew()
+    assert (later.ledger.served, later.ledger.extracted) == (COUNT, 0)
+
+
+def test_without_a_folder_features_are_computed_each_time_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    part = frozen("base_cnn", "all")
-    FeatureCache(None).features(part.part, part.extractor, pixels, digests, "no", 0)
-    assert FeatureCache(None).path(part.part, digests, "no", 0) is None
+    cache = FeatureCache(None)
+    ask(cache)
+    ask(cache)
+    assert (cache.ledger.served, cache.ledger.extracted) == (2 * COUNT, 2 * COUNT)
+    assert not cache.holds(TOY, toy_views(), "high")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_extraction_leaves_no_file_and_the_next_makes_it_whole(tmp_path: Path) -> None:
-    folder = tmp_path / "features"
-    assert go(started(folder, tmp_path / "log", dies=True)) == [-signal.SIGKILL]
-    assert [path.name[:5] for path in kept(folder)] == [".tmp-"]
-    assert remove_stale_temporaries(folder) == 1
-    (tmp_path / "log").unlink()
-    assert go(started(folder, tmp_path / "log")) == [0]
-    assert len(kept(folder)) == 1
-    assert (tmp_path / "log").read_text().split() == ["batch"] * 2
+@pytest.mark.parametrize("folder", ["kept", None])
+def test_the_numbers_are_those_of_the_forward_pass_in_the_order_of_the_images(
+    tmp_path: Path, folder: str | None
+) -> None:
+    views = toy_views("deep", 1)
+    expected = toy_forward(np.concatenate([made for _, made in module_views(views)]).astype(np.float32), ["low"])[0]
+    cache = FeatureCache(tmp_path / folder if folder else None)
+    assert np.array_equal(ask(cache, "low", level="deep", view=1), expected)
 
 
-def test_a_failing_extraction_leaves_nothing(frozen: Make, pixels: SizedPixels, tmp_path: Path) -> None:
-    part = frozen("base_cnn", "all")
-    with pytest.raises(KeyError):
-        FeatureCache(tmp_path).features(part.part, part.extractor, pixels, ["no such image"], "no", 0)
-    assert kept(tmp_path) == []
+def module_views(views: Views) -> Any:
+    from features.extractor import view_batches
+
+    return view_batches(views, views.batches)
 
 
-def test_of_two_processes_one_computes_and_both_read(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    assert go(*(started(tmp_path / "features", log) for _ in range(2))) == [0, 0]
-    assert log.read_text().split() == ["batch"] * 2  # 40 images once: a full batch and a part of one
-    assert len(kept(tmp_path / "features")) == 1
+def test_several_cuts_are_computed_in_one_pass(tmp_path: Path) -> None:
+    cache, counting = FeatureCache(tmp_path), Counting()
+    high = cache.features(TOY, counting.make, toy_views(), "high", ("low", "high"))
+    assert cache.holds(TOY, toy_views(), "low")
+    low = cache.features(TOY, never, toy_views(), "low", ("low", "high"))
+    assert counting.asked == [("high", "low")] * 3
+    assert cache.ledger.extracted == COUNT
+    assert kept(tmp_path) == ["high.f32", "low.f32"]
+    assert (high.tobytes(), low.tobytes()) == (anew("high"), anew("low"))
 
 
-PART = FrozenPart("densenet121", "1234", "all", 224)
-ASKED: dict[str, Any] = {"part": PART, "digests": ["a", "b"], "level": "deep", "view": 1}
+def test_a_cut_missing_later_is_computed_alone(tmp_path: Path) -> None:
+    cache, counting = FeatureCache(tmp_path), Counting()
+    ask(cache, "high")
+    assert not cache.holds(TOY, toy_views(), "low")
+    low = cache.features(TOY, counting.make, toy_views(), "low", ("low", "high"))
+    assert counting.asked == [("low",)] * 3
+    assert low.tobytes() == anew("low")
+    assert ask(cache, "high").tobytes() == anew("high")
+
+
+@pytest.mark.parametrize("folder", ["kept", None])
+@pytest.mark.parametrize("count", [COUNT, 0])
+def test_features_cannot_be_written_to(tmp_path: Path, folder: str | None, count: int) -> None:
+    cache = FeatureCache(tmp_path / folder if folder else None)
+    for _ in range(2):
+        assert not ask(cache, count=count).flags.writeable
+
+
+@pytest.mark.parametrize("folder", ["kept", None])
+def test_an_empty_list_has_features_of_no_images(tmp_path: Path, folder: str | None) -> None:
+    cache = FeatureCache(tmp_path / folder if folder else None)
+    for _ in range(2):
+        found = ask(cache, "low", ("low", "high"), count=0)
+        assert (found.shape, found.dtype) == ((0, 2, 4), np.float32)
+    assert cache.ledger.extracted == 0
+
+
+ASKED: dict[str, Any] = {"network": TOY, "views": toy_views("deep", 1), "cut": "high"}
+REVERSED = replace(toy_views().images, digests=toy_views().images.digests[::-1])
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"part": replace(PART, architecture="resnet152")},
-        {"part": replace(PART, weights="5678")},
-        {"part": replace(PART, cut="below_last_block")},
-        {"part": replace(PART, image_size=320)},
-        {"level": "light"},
-        {"view": 2},
-        {"digests": ["b", "a"]},
-        {"digests": ["a"]},
-        {"digests": ["ab"]},
+        {"network": replace(TOY, architecture="other")},
+        {"network": replace(TOY, digest="5678")},
+        {"network": replace(TOY, engine="toy 1.1")},
+        {"network": replace(TOY, layers=TOY.layers | {"high": "another_layer"})},
+        {"cut": "low"},
+        {"views": toy_views("light", 1)},
+        {"views": toy_views("deep", 2)},
+        {"views": toy_views("deep", 1, count=COUNT - 1)},
+        {"views": toy_views("deep", 1, size=5)},
+        {"views": Views(REVERSED, "deep", 1)},
     ],
-    ids=str,
+    ids=["architecture", "weights", "engine", "layer", "cut", "level", "view", "list", "size", "order"],
 )
 def test_a_change_of_anything_asks_for_another_file(tmp_path: Path, change: dict[str, Any]) -> None:
-    store = FeatureCache(tmp_path)
-    assert store.path(**ASKED) == store.path(**ASKED)
-    assert store.path(**(ASKED | change)) != store.path(**ASKED)
+    cache = FeatureCache(tmp_path)
+    cache.features(ASKED["network"], lambda: toy_forward, ASKED["views"], ASKED["cut"])
+    assert cache.holds(**ASKED)
+    assert not cache.holds(**(ASKED | change))
 
 
 @pytest.mark.parametrize(("name", "value"), [("DATA_SEED", 1), ("BATCH", 64), ("EXTRACTION_VERSION", 99)])
 def test_a_change_of_seed_batch_or_version_asks_for_another_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: int
 ) -> None:
-    before = FeatureCache(tmp_path).path(**ASKED)
-    monkeypatch.setattr(cache, name, value)
-    assert FeatureCache(tmp_path).path(**ASKED) != before
+    cache = FeatureCache(tmp_path)
+    ask(cache)
+    assert cache.holds(TOY, toy_views(), "high")
+    monkeypatch.setattr(module, name, value)
+    assert not cache.holds(TOY, toy_views(), "high")
+
+
+def test_a_failing_forward_pass_is_heard_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+
+    def failing() -> Forward:
+        raise MemoryError("too large")
+
+    with pytest.raises(MemoryError, match="too large"):
+        cache.features(TOY, failing, toy_views(), "high")
+    assert not cache.holds(TOY, toy_views(), "high")
+    assert ask(cache).tobytes() == anew()

@@ -1,65 +1,77 @@
-"""A frozen trunk's output: in order, in padded batches, the trunk untouched."""
+"""Views in fixed padded batches, in the order of the images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from features.extractor import BATCH, view_batches
+from features.extractor import Views, extract, padded, view_batches
+from features.forward import BATCH
 from radiographs.augmentation import LEVELS, view_of
-from radiographs.dataset import SizedPixels
-from spaces.weights import weights_digest
 
-Make = Callable[[str, str], Any]
+MakeViews = Callable[..., Views]
 
 
-def extracted(frozen: Any, pixels: SizedPixels, digests: list[str], level: str, view: int) -> np.ndarray:
-    batches = [frozen.extractor.batch(views) for _, views in view_batches(pixels, digests, level, view)]
-    return np.concatenate(batches)
+def expected_views(views: Views) -> NDArray[np.uint8]:
+    pixels, digests = views.images.pixels, views.images.digests
+    return np.stack([view_of(pixels.of(digest), views.level, digest, views.view) for digest in digests])[..., None]
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_views_come_in_the_order_of_the_images(pixels: SizedPixels, digests: list[str], level: str) -> None:
-    batches = list(view_batches(pixels, digests, level, view=2))
-    assert [start for start, _ in batches] == [0, BATCH]
-    assert [len(views) for _, views in batches] == [BATCH, len(digests) - BATCH]
-    expected = [view_of(pixels.of(digest), level, digest, 2) for digest in digests]
-    assert np.array_equal(np.concatenate([views for _, views in batches])[..., 0], np.stack(expected))
+def test_views_come_in_the_order_of_the_images(make_views: MakeViews, level: str) -> None:
+    views = make_views(level, 2)
+    batches = list(view_batches(views, views.batches))
+    assert [(number, len(made)) for number, made in batches] == [(0, BATCH), (1, 37 - BATCH)]
+    assert np.array_equal(np.concatenate([made for _, made in batches]), expected_views(views))
 
 
-def test_no_images_give_no_batches(pixels: SizedPixels) -> None:
-    assert list(view_batches(pixels, [], "deep", 0)) == []
+def test_chosen_batches_alone_are_made(make_views: MakeViews) -> None:
+    views = make_views("deep", 1)
+    ((number, made),) = view_batches(views, [1])
+    assert number == 1
+    assert np.array_equal(made, expected_views(views)[BATCH:])
 
 
-def test_features_are_the_trunks_output_for_each_image(frozen: Make, pixels: SizedPixels, digests: list[str]) -> None:
-    part = frozen("efficientnet_lite0", "below_last_block")
-    found = extracted(part, pixels, digests, "deep", 1)
-    assert found.shape == (37, *part.extractor.shape) == (37, 1, 1, 192)
-    views = np.stack([view_of(pixels.of(digest), "deep", digest, 1) for digest in digests])
-    expected = part.trunk(views[..., None].astype(np.float32), training=False).numpy()
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+def test_no_images_give_no_batches(make_views: MakeViews) -> None:
+    views = make_views(count=0)
+    assert len(views) == 0
+    assert list(view_batches(views, views.batches)) == []
 
 
-@pytest.mark.parametrize("images", [1, 5, BATCH])
-def test_a_padded_batch_gives_each_image_what_a_full_one_gives(
-    frozen: Make, pixels: SizedPixels, digests: list[str], images: int
-) -> None:
-    part = frozen("efficientnet_lite0", "all")
-    full = extracted(part, pixels, digests, "no", 0)
-    few = extracted(part, pixels, digests[:images], "no", 0)
-    assert few.tobytes() == full[:images].tobytes()
+@pytest.mark.parametrize("count", [1, BATCH - 1, BATCH])
+def test_a_batch_is_filled_up_with_zeros(make_views: MakeViews, count: int) -> None:
+    views = make_views(count=count)
+    ((_, made),) = view_batches(views, views.batches)
+    whole = padded(made)
+    assert (whole.shape, whole.dtype) == ((BATCH, 32, 32, 1), np.float32)
+    assert np.array_equal(whole[:count], expected_views(views))
+    assert not whole[count:].any()
 
 
-def test_extracting_never_changes_the_trunk(frozen: Make, pixels: SizedPixels, digests: list[str]) -> None:
-    part = frozen("efficientnet_lite0", "all")
-    statistics = [array for array in part.trunk.variables if array.name.startswith("moving_")]
-    assert len(statistics) > 50  # batch normalization: else this would prove nothing
-    before = weights_digest(part.trunk)
-    extracted(part, pixels, digests, "strong", 3)
-    assert weights_digest(part.trunk) == before
+def test_features_of_padding_are_cut_off(make_views: MakeViews) -> None:
+    views, seen = make_views(), []
+
+    def forward(grey: NDArray[np.float32], cuts: Sequence[str]) -> list[NDArray[np.float32]]:
+        seen.append((grey.shape, tuple(cuts)))
+        return [grey[:, 0, 0], -grey[:, 0]]
+
+    found = list(extract(forward, views, ["corner", "row"], views.batches))
+    assert seen == [((BATCH, 32, 32, 1), ("corner", "row"))] * 2
+    expected = expected_views(views).astype(np.float32)
+    assert np.array_equal(np.concatenate([each["corner"] for _, each in found]), expected[:, 0, 0])
+    assert np.array_equal(np.concatenate([each["row"] for _, each in found]), -expected[:, 0])
 
 
-def test_a_failing_reader_is_heard(pixels: SizedPixels) -> None:
+@pytest.mark.parametrize("change", [{"size": 33}, {"count": 36}])
+def test_another_list_or_size_has_another_key(make_views: MakeViews, change: dict[str, Any]) -> None:
+    assert make_views().images.key == make_views("strong", 1).images.key != make_views(**change).images.key
+
+
+def test_a_failing_reader_is_heard(make_views: MakeViews) -> None:
+    views = make_views()
+    absent = Views(replace(views.images, digests=("no such image",)), "no", 0)
     with pytest.raises(KeyError, match="no such image"):
-        list(view_batches(pixels, ["no such image"], "no", 0))
+        list(view_batches(absent, absent.batches))
