@@ -6,6 +6,7 @@ trained side by side in threads and end with the bits that each would have alone
 """
 
 import numpy as np
+import scipy.linalg  # noqa: F401  its BLAS is what Numba calls; loaded now, a limit on BLAS threads reaches it
 from numba import njit
 
 ADAM, SGD, RMSPROP = 0, 1, 2

@@ -1,6 +1,6 @@
 """Networks whose features betray a wrong fold or pad: random statistics and biases, least sizes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -58,6 +58,13 @@ def grey_images(size: int, count: int = BATCH) -> NDArray[np.float32]:
     generator = generator_of("grey", size)
     coarse = generator.integers(0, 128, (count, 4, 4, 1)).repeat(-(-size // 4), 1).repeat(-(-size // 4), 2)
     return (coarse[:, :size, :size] + generator.integers(1, 128, (count, size, size, 1))).astype(np.float32)
+
+
+def plain_keras(network: Any, layer_of: Mapping[str, str], grey: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Keras' own forward pass of any number of images, nothing compiled."""
+    outputs = {cut: network.get_layer(layer).output for cut, layer in layer_of.items()}
+    found = keras().Model(network.input, outputs)(grey, training=False)
+    return {cut: np.asarray(features) for cut, features in found.items()}
 
 
 def frozen_layers(architecture: Architecture) -> dict[str, str]:

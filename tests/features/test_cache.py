@@ -10,7 +10,7 @@ import pytest
 
 from features import cache as module
 from features.cache import FeatureCache
-from features.extractor import Views
+from features.extractor import Views, view_batches
 from features.forward import Forward, keras_forward
 from radiographs.augmentation import LEVELS
 from spaces import ARCHITECTURES, architecture_named
@@ -20,6 +20,7 @@ from tests.features.toy import COUNT, TOY, Counting, anew, ask, toy_forward, toy
 MakeViews = Callable[..., Views]
 CUTS = [(each.name, cut) for each in ARCHITECTURES for cut in frozen_layers(each)]
 LITE = "efficientnet_lite0"
+LITE_CUTS = tuple(frozen_layers(architecture_named(LITE)))
 
 
 def never() -> Forward:
@@ -47,7 +48,7 @@ def test_invariant_3_cached_features_equal_recomputed_ones_bit_for_bit_at_every_
     make_views: MakeViews, tmp_path: Path, level: str
 ) -> None:
     views = make_views(level, 0 if level == "no" else 2)
-    for cut in frozen_layers(architecture_named(LITE)):
+    for cut in LITE_CUTS:
         check_cached_equals_anew(LITE, cut, views, tmp_path, lively_onnx(LITE).forward)
 
 
@@ -74,11 +75,8 @@ def test_invariant_3_features_do_not_depend_on_the_cuts_kept_in_the_same_pass(
     lite, views = lively_onnx(LITE), make_views("light", 1)
     for cut in lite.known.shapes:
         alone = FeatureCache(tmp_path / cut).features(lite.known, lambda: lite.forward, views, cut)
-        joined = FeatureCache(tmp_path / "all").features(lite.known, lambda: lite.forward, views, cut, CUT_NAMES)
+        joined = FeatureCache(tmp_path / "all").features(lite.known, lambda: lite.forward, views, cut, LITE_CUTS)
         assert alone.tobytes() == joined.tobytes()
-
-
-CUT_NAMES = tuple(frozen_layers(architecture_named(LITE)))
 
 
 def test_kept_features_are_computed_once_however_often_they_are_asked_for(tmp_path: Path) -> None:
@@ -108,15 +106,11 @@ def test_the_numbers_are_those_of_the_forward_pass_in_the_order_of_the_images(
     tmp_path: Path, folder: str | None
 ) -> None:
     views = toy_views("deep", 1)
-    expected = toy_forward(np.concatenate([made for _, made in module_views(views)]).astype(np.float32), ["low"])[0]
+    expected = toy_forward(
+        np.concatenate([made for _, made in view_batches(views, views.batches)]).astype(np.float32), ["low"]
+    )[0]
     cache = FeatureCache(tmp_path / folder if folder else None)
     assert np.array_equal(ask(cache, "low", level="deep", view=1), expected)
-
-
-def module_views(views: Views) -> Any:
-    from features.extractor import view_batches
-
-    return view_batches(views, views.batches)
 
 
 def test_several_cuts_are_computed_in_one_pass(tmp_path: Path) -> None:

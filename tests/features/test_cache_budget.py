@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from features import cache as module
 from features.cache import FeatureCache
 from plumbing.files import locked
 from tests.features.toy import COUNT, HIGH_BYTES, LOW_BYTES, TOY, anew, ask, toy_views
@@ -35,8 +36,9 @@ def filled(folder: Path, budget: int = THREE) -> FeatureCache:
     return cache
 
 
-def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
+def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = filled(tmp_path)
+    monkeypatch.setattr(module, "STAMP_SECONDS", -1.0)  # a use in the same second counts
     ask(cache, level="deep", view=0)
     ask(cache, level="deep", view=3)
     assert views_kept(tmp_path) == [0, 2, 3]
@@ -51,6 +53,14 @@ def test_use_by_another_process_counts(tmp_path: Path) -> None:
     assert views_kept(tmp_path) == [0, 2, 3]
 
 
+def test_use_counts_on_a_machine_just_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = filled(tmp_path)
+    monkeypatch.setattr(module.time, "monotonic", lambda: 1.0)
+    ask(FeatureCache(tmp_path, THREE), level="deep", view=0)
+    ask(cache, level="deep", view=3)
+    assert views_kept(tmp_path) == [0, 2, 3]
+
+
 def test_no_more_goes_than_the_new_file_needs(tmp_path: Path) -> None:
     ask(filled(tmp_path), "low", level="deep", view=3)
     assert views_kept(tmp_path) == [2, 3]
@@ -58,16 +68,25 @@ def test_no_more_goes_than_the_new_file_needs(tmp_path: Path) -> None:
 
 
 def test_what_went_is_computed_again_with_the_same_numbers(tmp_path: Path) -> None:
-    cache = filled(tmp_path)
-    ask(cache, level="deep", view=3)
-    assert ask(cache, level="deep", view=0).tobytes() == anew(level="deep", view=0)
-    assert cache.ledger.extracted == 5 * COUNT
+    ask(filled(tmp_path), level="deep", view=3)
+    later = FeatureCache(tmp_path, THREE)
+    assert ask(later, level="deep", view=0).tobytes() == anew(level="deep", view=0)
+    assert later.ledger.extracted == COUNT
+    assert views_kept(tmp_path) == [0, 2, 3]
+
+
+def test_no_more_files_are_open_than_allowed_and_closed_ones_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OPEN_FILES", 2)
+    cache = FeatureCache(tmp_path)
+    for view in (0, 1, 2, 0, 2):
+        assert ask(cache, level="deep", view=view).tobytes() == anew(level="deep", view=view)
+    assert cache.ledger.extracted == 3 * COUNT
 
 
 def test_a_file_too_large_for_the_budget_is_computed_in_memory_with_the_same_numbers(tmp_path: Path) -> None:
-    cache = filled(tmp_path, HIGH_BYTES * 3)
-    for _ in range(2):
-        assert ask(cache, "low", level="deep", view=3, count=COUNT).tobytes() == anew("low", level="deep", view=3)
+    filled(tmp_path)
     small = FeatureCache(tmp_path, HIGH_BYTES - 1)
     for _ in range(2):
         assert ask(small, level="deep", view=9).tobytes() == anew(level="deep", view=9)
@@ -108,11 +127,18 @@ def test_arrays_stay_readable_when_their_files_go(tmp_path: Path) -> None:
     assert array.tobytes() == anew(level="deep", view=0)
 
 
-def test_a_file_that_went_behind_the_caches_back_is_computed_again(tmp_path: Path) -> None:
+def test_a_file_that_went_behind_the_caches_back_is_computed_again_once_it_is_not_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OPEN_FILES", 1)
     cache = FeatureCache(tmp_path)
     ask(cache, level="deep", view=0)
     ask(FeatureCache(tmp_path, HIGH_BYTES), level="deep", view=1)
     assert views_kept(tmp_path) == [1]
+    assert not cache.holds(TOY, toy_views("deep", 0), "high")
+    assert ask(cache, level="deep", view=0).tobytes() == anew(level="deep", view=0)
+    assert cache.ledger.extracted == COUNT
+    ask(cache, level="deep", view=1)
     assert ask(cache, level="deep", view=0).tobytes() == anew(level="deep", view=0)
     assert cache.ledger.extracted == 2 * COUNT
     assert views_kept(tmp_path) == [0, 1]

@@ -8,11 +8,11 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from features.forward import ALLOWED_DIFFERENCE, BATCH, difference, onnx_forward, plain_keras
+from features.forward import ALLOWED_DIFFERENCE, BATCH, difference, onnx_forward
 from features.onnx_graph import to_onnx
 from features.onnx_layers import UnknownLayer
 from spaces import ARCHITECTURES, architecture_named
-from tests.features.networks import frozen_layers, grey_images, lively, lively_onnx, small
+from tests.features.networks import frozen_layers, grey_images, lively, lively_onnx, plain_keras, small
 
 Build = Callable[[Any, Any], Any]
 CUTS = [(each.name, cut) for each in ARCHITECTURES for cut in frozen_layers(each)]

@@ -1,6 +1,7 @@
 """Searches on a small drawn data set: in this process, or as processes that can be killed."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from plumbing.command import run_command
@@ -40,6 +42,10 @@ class Searcher:
         self.store = f"sqlite:///{folder / 'results.db'}"
         self.runs = folder / "runs"
 
+    def know(self, backbones: Path) -> None:
+        """Put what is known of backbones where a search finds it: searches on them are quick, and need no network."""
+        shutil.copytree(backbones, self.runs / "backbones", dirs_exist_ok=True)
+
     def arguments(self, *more: object) -> list[str]:
         """A quick search's; `more` comes last, so that it wins."""
         given = {
@@ -66,6 +72,12 @@ class Searcher:
         code = run_command("search.run", main, [*self.arguments(*more), *flags])
         output = capsys.readouterr()
         return Ended(code, output.out, output.err)
+
+    def space(self, **values: object) -> Path:
+        """A file that fixes parameters, or narrows them to lists."""
+        path = self.data.parent / f"space-{abs(hash(json.dumps(values, sort_keys=True)))}.toml"
+        path.write_text("\n".join(["[all]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())]))
+        return path
 
     def process(self, *more: object, before: str = "") -> "subprocess.Popen[str]":
         """Search in a process of its own; `before` is Python run in it first, to kill it at a chosen instant."""
@@ -122,6 +134,27 @@ def killed(ended: Ended) -> bool:
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten patients a part."""
     return draw_dataset(tmp_path_factory.mktemp("small"), LEAST_PATIENTS)
+
+
+@pytest.fixture(scope="session")
+def known_backbones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What searches write down of efficientnet_lite0 at 32 px with random weights."""
+    from features.forward import BATCH
+    from features.frozen import Backbones
+    from plumbing.seeds import generator_of
+    from spaces import architecture_named
+
+    folder, lite = tmp_path_factory.mktemp("known") / "backbones", architecture_named("efficientnet_lite0")
+    grey = generator_of("first batch").integers(0, 256, (BATCH, 32, 32, 1)).astype(np.float32)
+    Backbones(folder, {lite.name: "random"}).frozen(lite, 32, {}, lambda: grey)
+    return folder
+
+
+@pytest.fixture
+def knowing(searcher: "Searcher", other: "Searcher", known_backbones: Path) -> None:
+    """Both searchers know the backbone."""
+    searcher.know(known_backbones)
+    other.know(known_backbones)
 
 
 @pytest.fixture

@@ -11,53 +11,107 @@ import pytest
 
 from tests.search.conftest import Ended, Searcher, killed
 
-# Python that runs in the search's process first and kills it, by SIGKILL, at one instant of trial 2.
+# Python that runs in the search's process first and kills it, by SIGKILL, at one instant.
 _KILL = "import os, signal\ndef die(): os.kill(os.getpid(), signal.SIGKILL)\n"
+# Trials 0 and 1 are a first batch, 2 and 3 a second.
 MOMENTS = {
-    "after the first proposal": _KILL
+    "before the first batch is stored": _KILL
     + """
 import results.store as s
-s.Store.start_trial = lambda self, search, new: die()
+s.Store.start_trials = lambda self, search, new: die()
 """,
-    "after the proposal": _KILL
+    "before the second batch is stored": _KILL
     + """
 import results.store as s
-start = s.Store.start_trial
-s.Store.start_trial = lambda self, search, new: die() if new.number == 2 else start(self, search, new)
+start = s.Store.start_trials
+s.Store.start_trials = lambda self, i, new: die() if any(each.number == 2 for each in new) else start(self, i, new)
+""",
+    "during extraction": _KILL
+    + """
+import features.chunks as c
+write, count = c.ChunkedFile.write, iter(range(99))
+c.ChunkedFile.write = lambda self, chunk, values: die() if next(count) == 3 else write(self, chunk, values)
 """,
     "in epoch 2": _KILL
     + """
 import search.progress as p
-trials, after = [0], p.SearchProgress.after_epoch
+after = p.SearchProgress.after_epoch
 p.SearchProgress.after_epoch = lambda self, e, m: die() if self.done == 2 and e == 1 else after(self, e, m)
 """,
     "between model and commit": _KILL
     + """
 import results.store as s
-finish = s.Store.finish_trial
-s.Store.finish_trial = lambda self, t, r: die() if len(self.trials()) == 3 else finish(self, t, r)
+finish, count = s.Store.finish_trial, iter(range(99))
+s.Store.finish_trial = lambda self, t, r: die() if next(count) == 2 else finish(self, t, r)
 """,
-    "between commit and Optuna": _KILL
+    "with one trial of a batch committed": _KILL
+    + """
+import results.store as s
+finish, count = s.Store.finish_trial, iter(range(99))
+s.Store.finish_trial = lambda self, t, r: die() if next(count) == 3 else finish(self, t, r)
+""",
+    "between commit and engine": _KILL
     + """
 import search.engines.optuna_engine as o
 tell = o.OptunaEngine.tell
 o.OptunaEngine.tell = lambda self, t, h: die() if t.number == 2 else tell(self, t, h)
 """,
+    "in the middle of telling a batch": _KILL
+    + """
+import search.engines.optuna_engine as o
+tell = o.OptunaEngine.tell
+o.OptunaEngine.tell = lambda self, t, h: die() if t.number == 3 else tell(self, t, h)
+""",
+    "in the middle of saving a study": _KILL
+    + """
+import optuna
+add, count = optuna.Study.add_trial, iter(range(99))
+def once(self, trial):
+    if type(self._storage).__name__ != "InMemoryStorage" and next(count) == 1:
+        die()
+    add(self, trial)
+optuna.Study.add_trial = once
+""",
 }
+BATCHES = ("--trials", 4, "--batch-trials", 2)
+
+
+@pytest.fixture(autouse=True)
+def quick(knowing: None) -> None:
+    """Every search here knows its backbone."""
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("frozen", ["all", "below_last_block"])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_invariant_4_a_search_killed_at_a_chosen_instant_resumes_to_the_same_trials(
-    searcher: Searcher, other: Searcher, capsys: pytest.CaptureFixture[str], moment: str
+    searcher: Searcher, other: Searcher, capsys: pytest.CaptureFixture[str], moment: str, frozen: str
 ) -> None:
-    assert other.here(capsys, "--trials", 4).code == 0
+    """Heads train side by side, tails one after another."""
+    more = (*BATCHES, "--epochs", 2, "--space", searcher.space(frozen=frozen))
+    assert other.here(capsys, *more).code == 0
 
-    assert killed(searcher.apart("--trials", 4, before=MOMENTS[moment]))
-    assert searcher.here(capsys, "--trials", 4).code == 0
+    assert killed(searcher.apart(*more, before=MOMENTS[moment]))
+    assert searcher.here(capsys, *more).code == 0
 
     assert searcher.trials() == other.trials()
     assert searcher.leaderboard(capsys) == other.leaderboard(capsys)
+    assert studies(searcher) == studies(other)
+    assert models(searcher) == models(other)
+
+
+def studies(searcher: Searcher) -> list[tuple[object, ...]]:
+    """Every trial of the study in the store, times left out."""
+    storage = optuna.storages.RDBStorage(searcher.store)
+    try:
+        found = optuna.load_study(study_name="XR_WRIST-optuna", storage=storage).trials
+    finally:
+        storage.engine.dispose()
+    return [(each.number, each.state, each.values, each.params, each.intermediate_values) for each in found]
+
+
+def models(searcher: Searcher) -> list[str]:
+    return sorted(path.name for path in (searcher.runs / "models").rglob("*.keras"))
 
 
 def _await_trials(process: "subprocess.Popen[str]", count: int) -> None:
@@ -74,7 +128,7 @@ def test_invariant_4_a_search_killed_at_five_random_instants_resumes_to_the_same
     searcher: Searcher, other: Searcher, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """TPE draws at random for its first ten trials: fourteen trials reach beyond."""
-    more = ("--trials", 14, "--architecture", "base_cnn", "--epochs", 2)
+    more = ("--trials", 14, "--architecture", "base_cnn", "--epochs", 2, "--batch-trials", 3)
     assert other.here(capsys, *more).code == 0
 
     instants = random.Random(5)
@@ -94,22 +148,24 @@ def test_invariant_4_a_search_killed_at_five_random_instants_resumes_to_the_same
 def test_invariant_5_nothing_that_was_committed_is_trained_again(
     searcher: Searcher, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert killed(searcher.apart(before=MOMENTS["between commit and Optuna"]))
+    more = ("--trials", 3, "--batch-trials", 3, "--epochs", 2)
+    assert killed(searcher.apart(*more, before=MOMENTS["between commit and engine"]))
     before = {trial["trial"]: trial for trial in searcher.trials()}
     assert [trial["state"] for trial in before.values()] == ["finished"] * 3
 
-    resumed = searcher.here(capsys)  # three trials in all: none is left to do
+    resumed = searcher.here(capsys, *more)  # three trials in all: none is left to do
 
     assert resumed.summary["finished"] == 3
     assert "trial 2" not in resumed.err
+    assert [state for _, state, *_ in studies(searcher)] == [optuna.trial.TrialState.COMPLETE] * 3
     assert {trial["trial"]: trial for trial in searcher.trials()} == before
 
 
 @pytest.mark.slow
-def test_a_running_trial_is_visible_after_a_kill_and_has_no_result(searcher: Searcher) -> None:
-    assert killed(searcher.apart(before=MOMENTS["in epoch 2"]))
+def test_running_trials_of_a_batch_are_visible_after_a_kill_and_have_no_result(searcher: Searcher) -> None:
+    assert killed(searcher.apart(*BATCHES, "--epochs", 2, before=MOMENTS["in epoch 2"]))
     states = [trial["state"] for trial in searcher.trials()]
-    assert states == ["finished", "finished", "running"]
+    assert states == ["finished", "finished", "running", "running"]
     assert searcher.trials()[2]["valid_auc"] is None
 
 
@@ -132,7 +188,8 @@ def half(path):
 
 
 @pytest.mark.slow
-def test_interrupt_exits_with_130_and_the_command_that_resumes(searcher: Searcher) -> None:
+@pytest.mark.parametrize("frozen", ["all", "below_last_block"])
+def test_interrupt_exits_with_130_and_the_command_that_resumes(searcher: Searcher, frozen: str) -> None:
     at_epoch_2 = """
 import os, signal
 import search.progress as p
@@ -143,7 +200,7 @@ def once(self, e, m):
     after(self, e, m)
 p.SearchProgress.after_epoch = once
 """
-    ended = searcher.apart(before=at_epoch_2)
+    ended = searcher.apart("--space", searcher.space(frozen=frozen), before=at_epoch_2)
     assert ended.code == 130
     (line,) = ended.err.splitlines()
     assert line.startswith("search.run: interrupted; resume with: python -m search.run --part XR_WRIST")
@@ -209,7 +266,6 @@ def test_searches_of_one_name_in_two_stores_keep_their_own_models(
 
 
 def test_an_optuna_study_of_somebody_else_is_left_alone(searcher: Searcher, capsys: pytest.CaptureFixture[str]) -> None:
-    searcher.folder.mkdir()
     storage = optuna.storages.RDBStorage(searcher.store)
     theirs = optuna.create_study(storage=storage, study_name="XR_WRIST-optuna")
     theirs.add_trial(optuna.trial.create_trial(value=1.0))
@@ -220,11 +276,15 @@ def test_an_optuna_study_of_somebody_else_is_left_alone(searcher: Searcher, caps
     assert searcher.trials() == []
 
 
-def test_the_same_command_with_more_trials_goes_on(searcher: Searcher, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_command_with_more_trials_goes_on(
+    searcher: Searcher, other: Searcher, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert searcher.here(capsys, "--trials", 2).summary["trials"] == 2
     first = searcher.trials()
-    assert searcher.here(capsys, "--trials", 3).summary["trials"] == 3
+    assert searcher.here(capsys, "--trials", 6).summary["trials"] == 6
     assert searcher.trials()[:2] == first
+    assert other.here(capsys, "--trials", 6).code == 0
+    assert searcher.trials() == other.trials()  # also where the first command ended within a batch
 
 
 def test_a_changed_setting_is_named_and_nothing_is_touched(
@@ -237,6 +297,7 @@ def test_a_changed_setting_is_named_and_nothing_is_touched(
     for more, named in (
         (("--seed", 1), "seed 0, now 1"),
         (("--epochs", 4), "epochs 3, now 4"),
+        (("--batch-trials", 3), "batch trials 4, now 3"),
         (("--space", narrowed), "other space"),
         (("--data", _other_data(searcher, tmp_path)), "other data"),
     ):

@@ -6,15 +6,38 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 
 from radiographs.synthetic import draw_dataset
 from search.training.fitting import TrialFailed
 from spaces import ARCHITECTURES
+from spaces.network import initial_head
 from tests.search.conftest import Searcher
 
 Capsys = pytest.CaptureFixture[str]
+
+
+def load_study(searcher: Searcher) -> list[Any]:
+    """The trials of the search's study, as Optuna finds it in the store."""
+    storage = optuna.storages.RDBStorage(searcher.store)
+    try:
+        return optuna.load_study(study_name="XR_WRIST-optuna", storage=storage).trials
+    finally:
+        storage.engine.dispose()
+
+
+def data_counts(searcher: Searcher) -> dict[str, int]:
+    """Split -> images."""
+    from results.store import Store
+
+    store = Store.open(searcher.store)
+    try:
+        counts: dict[str, int] = store.searches()[0].details["counts"]
+        return counts
+    finally:
+        store.close()
 
 
 def test_last_line_tells_how_the_search_ended(searcher: Searcher, capsys: Capsys) -> None:
@@ -27,7 +50,7 @@ def test_last_line_tells_how_the_search_ended(searcher: Searcher, capsys: Capsys
     assert ended.summary["best_value"] == max(best["history"]["val_auc"])
 
 
-def test_stored_trial_has_all_that_reports_need(searcher: Searcher, capsys: Capsys) -> None:
+def test_stored_trial_has_all_that_reports_need(searcher: Searcher, capsys: Capsys, knowing: None) -> None:
     searcher.here(capsys, "--trials", 1)
     (trial,) = searcher.trials()
     config = json.loads(trial["config"])
@@ -58,30 +81,22 @@ def test_14_class_task_stores_a_probability_for_each_class(searcher: Searcher, c
 
 
 def test_invariant_3_histories_are_equal_with_and_without_the_feature_cache(
-    searcher: Searcher, other: Searcher, capsys: Capsys
+    searcher: Searcher, other: Searcher, capsys: Capsys, knowing: None
 ) -> None:
     searcher.here(capsys)
     other.here(capsys, flags=("--no-feature-cache",))
     assert searcher.trials() == other.trials()
-    assert list((searcher.runs / "features").rglob("*.npy"))
+    assert list((searcher.runs / "features").rglob("*.f32"))
     assert not (other.runs / "features").exists()
 
 
-def test_invariant_4_another_search_before_changes_nothing(searcher: Searcher, other: Searcher, capsys: Capsys) -> None:
+def test_invariant_4_another_search_before_changes_nothing(
+    searcher: Searcher, other: Searcher, capsys: Capsys, knowing: None
+) -> None:
     searcher.here(capsys, "--name", "before", "--seed", 9, "--trials", 1)
     searcher.here(capsys, "--trials", 2)
     other.here(capsys, "--trials", 2)
     assert [trial for trial in searcher.trials() if trial["search"] != "before"] == other.trials()
-
-
-def test_optuna_opens_the_study_with_its_values_and_epochs(searcher: Searcher, capsys: Capsys) -> None:
-    searcher.here(capsys, "--trials", 2)
-    study = optuna.load_study(study_name="XR_WRIST-optuna", storage=searcher.store)
-    for trial, stored in zip(study.trials, searcher.trials(), strict=True):
-        assert trial.state == optuna.trial.TrialState.COMPLETE
-        assert list(trial.intermediate_values.values()) == stored["history"]["val_auc"]
-        assert trial.value == max(stored["history"]["val_auc"])
-    study._storage.remove_session()
 
 
 @pytest.mark.parametrize("sampler", ["random", "qmc", "nsga2"])
@@ -122,7 +137,7 @@ def test_no_configuration_is_trained_twice_and_a_small_space_ends_the_search(
     assert sorted(trial["lr"] for trial in searcher.trials()) == [0.0001, 0.001, 0.01]
 
 
-def test_preset_goes_first(searcher: Searcher, capsys: Capsys) -> None:
+def test_preset_goes_first(searcher: Searcher, capsys: Capsys, knowing: None) -> None:
     searcher.here(capsys, "--trials", 4, "--enqueue", "published", "--epochs", 1)
     trials = searcher.trials()
     assert [trial["augmentation"] for trial in trials[:3]] == ["no", "light", "deep"]
@@ -130,7 +145,7 @@ def test_preset_goes_first(searcher: Searcher, capsys: Capsys) -> None:
     assert trials[3]["lr"] != 0.001
 
 
-def test_only_the_best_models_are_kept(searcher: Searcher, capsys: Capsys) -> None:
+def test_only_the_best_models_are_kept(searcher: Searcher, capsys: Capsys, knowing: None) -> None:
     searcher.here(capsys, "--trials", 4, "--keep-models", 2)
     values = {trial["trial"]: max(trial["history"]["val_auc"]) for trial in searcher.trials()}
     best = sorted(values, key=lambda number: (-values[number], number))[:2]
@@ -139,85 +154,149 @@ def test_only_the_best_models_are_kept(searcher: Searcher, capsys: Capsys) -> No
 
 
 def _failing(numbers: set[int], reason: str) -> Callable[..., Any]:
-    """`run_trial` that fails for some trials."""
+    """`run_trial` that fails where a fixed learning rate, the number of the trial, says so."""
     import search.loop
 
-    real, count = search.loop.run_trial, iter(range(100))
+    real = search.loop.run_trial
 
-    def run_trial(*arguments: Any) -> Any:
-        if next(count) in numbers:
+    def run_trial(setting: Any, configuration: Any, after_epoch: Any) -> Any:
+        if round(configuration["lr"] * 1e4) in numbers:
             raise TrialFailed(reason)
-        return real(*arguments)
+        return real(setting, configuration, after_epoch)
 
     return run_trial
 
 
+@pytest.fixture
+def numbered(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A space in whose search trial n has the learning rate (n + 1) / 10,000."""
+    import search.plan
+
+    fixed = {"frozen": "all", "units": 0, "augmentation": "no", "batch_size": 16, "optimizer": "adam"}
+    fixed |= {"weight_decay": 0.0, "class_weights": "none", "callbacks_patience": 3}
+    values = {"conv_dropout": 0.0, "label_smoothing": 0.0, **fixed}
+    rates = [(number + 1) / 1e4 for number in range(9)]
+    configurations = [{"architecture": "efficientnet_lite0", "lr": rate, **values} for rate in rates]
+    monkeypatch.setattr(search.plan, "preset", lambda name, space: configurations)
+    return searcher.space(lr=rates, **values)
+
+
 def test_failed_trial_is_stored_with_its_reason_and_the_search_goes_on(
-    searcher: Searcher, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+    searcher: Searcher, capsys: Capsys, monkeypatch: pytest.MonkeyPatch, knowing: None, numbered: Path
 ) -> None:
-    monkeypatch.setattr("search.loop.run_trial", _failing({1}, "the loss is nan"))
-    ended = searcher.here(capsys, "--trials", 3)
-    assert (ended.code, ended.summary["finished"], ended.summary["failed"]) == (0, 2, 1)
+    monkeypatch.setattr("search.loop.run_trial", _failing({2, 6}, "the loss is nan"))
+    ended = searcher.here(capsys, "--trials", 6, "--space", numbered, "--enqueue", "published")
+    assert (ended.code, ended.summary["finished"], ended.summary["failed"]) == (0, 4, 2)
     assert "failed: the loss is nan" in ended.err
-    assert [trial["state"] for trial in searcher.trials()] == ["finished", "failed", "finished"]
+    states = ["finished", "failed", "finished", "finished", "finished", "failed"]
+    assert [trial["state"] for trial in searcher.trials()] == states
+    study = load_study(searcher)
+    assert [trial.state.name for trial in study] == ["FAIL" if each == "failed" else "COMPLETE" for each in states]
 
 
+@pytest.mark.parametrize("failing", [{1, 2, 3}, {2, 3, 4}, {3, 4, 5}])
 def test_three_failures_in_a_row_for_one_reason_end_the_search(
-    searcher: Searcher, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+    searcher: Searcher,
+    capsys: Capsys,
+    monkeypatch: pytest.MonkeyPatch,
+    knowing: None,
+    numbered: Path,
+    failing: set[int],
 ) -> None:
-    monkeypatch.setattr("search.loop.run_trial", _failing({0, 1, 2}, "out of memory: 7 bytes"))
-    ended = searcher.here(capsys, "--trials", 9)
+    """In a row by number, wherever batches begin and end."""
+    monkeypatch.setattr("search.loop.run_trial", _failing(failing, "out of memory: 7 bytes"))
+    ended = searcher.here(capsys, "--trials", 9, "--space", numbered, "--enqueue", "published")
     assert ended.code == 1
     assert ended.err.splitlines()[-1].startswith("search.run: 3 trials in a row failed for one reason: out of memory")
-    assert len(searcher.trials()) == 3
+    assert len(searcher.trials()) <= 8
 
 
-def test_a_loss_that_is_no_number_fails_the_trial(searcher: Searcher, capsys: Capsys, tmp_path: Path) -> None:
-    import search.training.fitting as fitting
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "_epoch", lambda *arguments: float("nan"))
-        ended = searcher.here(capsys, "--trials", 1)
-    assert ended.summary["failed"] == 1
-    assert "the loss is nan" in ended.err
-
-
-def test_weights_that_end_as_no_number_fail_the_trial(
-    searcher: Searcher, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+def test_a_search_that_failures_ended_goes_on_once_their_reason_is_gone(
+    searcher: Searcher, capsys: Capsys, knowing: None, numbered: Path
 ) -> None:
-    """The last update of an epoch can spoil the weights after its loss was computed."""
-    import search.training.fitting as fitting
-
-    real = fitting.make_step
-
-    def make_step(tail: Any, *rest: Any) -> Any:
-        step = real(tail, *rest)
-
-        def spoil(*batch: Any) -> Any:
-            loss = step(*batch)
-            tail.set_weights([array * float("nan") for array in tail.get_weights()])
-            return loss
-
-        return spoil
-
-    monkeypatch.setattr(fitting, "make_step", make_step)
-    ended = searcher.here(capsys, "--trials", 1, "--space", _big_batches(searcher))
-    assert (ended.code, ended.summary["failed"]) == (0, 1)
-    assert "output is not a number" in ended.err or "the loss is nan" in ended.err
+    more = ("--trials", 9, "--space", numbered, "--enqueue", "published")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("search.loop.run_trial", _failing({2, 3, 4}, "out of memory: 7 bytes"))
+        assert searcher.here(capsys, *more).code == 1
+    ended = searcher.here(capsys, *more)
+    assert (ended.code, ended.summary["finished"], ended.summary["failed"]) == (0, 6, 3)
 
 
-def _big_batches(searcher: Searcher) -> Path:
-    path = searcher.data.parent / "big.toml"
-    path.write_text("[all]\nbatch_size = 64\n")
-    return path
+@pytest.mark.parametrize("frozen", ["all", "below_last_block"])
+def test_a_loss_that_is_no_number_fails_the_trial(
+    searcher: Searcher, capsys: Capsys, knowing: None, frozen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that begin as no number stand for those that became so."""
+    spoiled = lambda *arguments: [array * np.float32("nan") for array in initial_head(*arguments)]  # noqa: E731
+    monkeypatch.setattr("search.training.heads.initial_head", spoiled)
+    monkeypatch.setattr("search.training.tails.initial_head", spoiled)
+    ended = searcher.here(capsys, "--trials", 1, "--space", searcher.space(frozen=frozen))
+    assert (ended.code, ended.summary["failed"], ended.summary["best_trial"]) == (0, 1, None)
+    assert "the loss is nan" in ended.err
+    assert "no trial finished" in ended.out
 
 
-def test_explain_tells_the_plan_and_makes_nothing(searcher: Searcher, capsys: Capsys) -> None:
-    ended = searcher.here(capsys, flags=("--explain",))
-    assert ended.code == 0
-    assert "frozen all: at most" in ended.out
-    assert "lr: a number from 1e-05 to 0.01" in ended.out
-    assert not searcher.folder.exists()
+def test_with_features_ready_a_frozen_search_imports_no_tensorflow_and_its_models_load(
+    searcher: Searcher, capsys: Capsys, knowing: None
+) -> None:
+    """A process of its own, as this one has TensorFlow."""
+    frozen = ("--space", searcher.space(frozen="all"), "--trials", 5)
+    tell = "import atexit, sys\natexit.register(lambda: print(sorted({'tensorflow', 'keras'} & set(sys.modules))))\n"
+    ended = searcher.apart(*frozen, before=tell)
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines()[-1] == "[]"
+    from spaces.tensorflow_runtime import keras
+
+    kept = sorted((searcher.runs / "models").rglob("*.keras"))
+    assert len(kept) == 4
+    for path in kept:
+        model = keras().saving.load_model(path, safe_mode=True)
+        assert model.output.shape == (None, 1)
+
+
+def test_a_network_is_built_only_by_the_search_that_knows_nothing_of_it(searcher: Searcher, capsys: Capsys) -> None:
+    frozen = ("--space", searcher.space(frozen="all"), "--epochs", 1)
+    assert searcher.here(capsys, *frozen, "--trials", 1).code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("features.frozen.build_backbone", None)
+        ended = searcher.here(capsys, *frozen, "--trials", 3)
+    assert (ended.code, ended.summary["finished"]) == (0, 3)
+
+
+def test_the_line_before_the_last_tells_what_the_cache_saved(searcher: Searcher, capsys: Capsys, knowing: None) -> None:
+    frozen = ("--space", searcher.space(frozen="all", augmentation="no", callbacks_patience=20), "--epochs", 2)
+    trials, images = 3, 0
+    ended = searcher.here(capsys, *frozen, "--trials", trials)
+    counts = data_counts(searcher)
+    images = sum(counts.values())
+    # A trial asks for train and valid to train, train in each epoch again, and for all three at its end.
+    served = trials * (2 * counts["train"] + counts["valid"] + images)
+    told = f"features of {served:,} images were used, {images:,} passed the frozen layers ("
+    assert ended.out.splitlines()[-2].startswith(told)
+    again = searcher.here(capsys, *frozen, "--trials", trials + 1)
+    told = f"features of {served // trials:,} images were used, 0 passed the frozen layers: all were there already"
+    assert again.out.splitlines()[-2] == told
+    nothing = searcher.here(capsys, *frozen, "--trials", trials + 1)
+    assert nothing.out.splitlines()[-2] == "no features were used"
+
+
+def test_a_cache_too_small_for_a_cut_gives_the_same_trials(
+    searcher: Searcher, other: Searcher, capsys: Capsys, knowing: None
+) -> None:
+    space = searcher.space(frozen=["below_last_block", "all"])
+    more = ("--trials", 4, "--epochs", 2, "--space", space)
+    assert searcher.here(capsys, *more).code == 0
+    # Pooled features take 5,120 bytes an image, maps 768 at 32 px: only these fit.
+    counts = data_counts(searcher)
+    images = 3 * 2 * counts["train"] + sum(counts.values())  # three levels of augmentation in two views
+    least = 1000 * images / 2**30
+    plan = other.here(capsys, *more, "--cache-gib", least, flags=("--explain",)).out
+    assert plan.count("computed anew each time") == 1
+    assert "frozen all: at most" in next(line for line in plan.splitlines() if "computed anew" in line)
+    assert other.here(capsys, *more, "--cache-gib", least).code == 0
+    assert searcher.trials() == other.trials()
+    assert {path.stem for path in (searcher.runs / "features").rglob("*.f32")} == {"below_last_block", "all"}
+    assert {path.stem for path in (other.runs / "features").rglob("*.f32")} == {"below_last_block"}
 
 
 def test_synthetic_is_drawn_once_under_runs(

@@ -1,0 +1,295 @@
+"""What is known of backbones: found out once, by comparison with Keras, and read without TensorFlow."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from features import frozen as module
+from features.forward import ALLOWED_DIFFERENCE, BATCH, difference
+from features.frozen import MODEL, RECORD, Backbones, FrozenNetwork, choose_engine
+from features.onnx_graph import to_onnx
+from plumbing.errors import SpaceError
+from spaces import architecture_named
+from spaces.weights import RANDOM, network_digest
+from tests.features.networks import SHAPE, frozen_layers, grey_images, lively, plain_keras, small
+
+REPOSITORY = Path(__file__).parents[2]
+BASE, LITE = architecture_named("base_cnn"), architecture_named("efficientnet_lite0")
+ONNX_VERSION = f"onnxruntime {module.version('onnxruntime')}"
+
+
+@pytest.fixture(autouse=True)
+def _a_machine_without_gpu_where_onnx_is_not_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spaces.tensorflow_runtime.has_gpu", lambda: False)
+    monkeypatch.setattr(module, "_seconds", lambda *arguments: 1.0)
+
+
+def first_batch() -> NDArray[np.float32]:
+    return grey_images(32)
+
+
+def never() -> NDArray[np.float32]:
+    pytest.fail("the record is made again")
+
+
+def backbones(folder: Path) -> Backbones:
+    return Backbones(folder, {"base_cnn": RANDOM, "efficientnet_lite0": RANDOM})
+
+
+def test_a_record_says_what_the_network_is(tmp_path: Path) -> None:
+    ours = backbones(tmp_path)
+    assert not ours.knows(LITE, 32, {})
+    known, network = ours.frozen(LITE, 32, {}, first_batch), ours.network(LITE, 32, {})
+    assert ours.knows(LITE, 32, {})
+    assert (known.architecture, known.digest) == ("efficientnet_lite0", network_digest(network))
+    assert known.layers == frozen_layers(LITE)
+    assert known.shapes == {"below_last_two_blocks": (1, 1, 192), "below_last_block": (1, 1, 192), "all": (1280,)}
+    assert known.engine == ONNX_VERSION
+    assert 0 < known.difference <= ALLOWED_DIFFERENCE
+    expected = plain_keras(network, known.layers, first_batch())
+    found = ours.forward(LITE, 32, {}, known)(first_batch(), list(known.layers))
+    assert difference(found, [expected[cut] for cut in known.layers]) <= ALLOWED_DIFFERENCE
+
+
+# Reads a record and computes a batch, in a process that must not load TensorFlow.
+READ = """
+import json, sys
+from dataclasses import asdict
+from pathlib import Path
+import numpy as np
+from features.frozen import Backbones
+from spaces import architecture_named
+folder, name = Path(sys.argv[1]), sys.argv[2]
+backbones, asked = Backbones(folder, {name: "random"}), (architecture_named(name), 32, json.loads(sys.argv[3]))
+known = backbones.frozen(*asked, lambda: sys.exit("the record is made again"))
+features = backbones.forward(*asked, known)(np.load(folder / "grey.npy"), list(known.layers))
+assert not {"tensorflow", "keras"} & set(sys.modules)
+print(json.dumps([asdict(known), [each.tobytes().hex() for each in features]]))
+"""
+
+
+@pytest.mark.parametrize(("architecture", "configuration"), [(BASE, SHAPE), (LITE, {})], ids=["base_cnn", "lite0"])
+def test_a_record_is_made_once_and_read_without_tensorflow(
+    tmp_path: Path, architecture: Any, configuration: dict[str, int]
+) -> None:
+    asked = (architecture, 32, configuration)
+    ours = backbones(tmp_path)
+    known = ours.frozen(*asked, first_batch)
+    assert ours.frozen(*asked, never) == backbones(tmp_path).frozen(*asked, never) == known
+    features = ours.forward(*asked, known)(first_batch(), list(known.layers))
+    np.save(tmp_path / "grey.npy", first_batch())
+    line = [sys.executable, "-c", READ, str(tmp_path), architecture.name, json.dumps(configuration)]
+    told = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    expected = [json.loads(json.dumps(asdict(known))), [each.tobytes().hex() for each in features]]
+    assert json.loads(told.stdout) == expected
+
+
+def test_two_threads_make_one_record(tmp_path: Path) -> None:
+    ours, asked, found = backbones(tmp_path), [], []
+    barrier = threading.Barrier(2)
+
+    def batch() -> NDArray[np.float32]:
+        asked.append(True)
+        return first_batch()
+
+    def work() -> None:
+        barrier.wait()
+        found.append(ours.frozen(BASE, 32, SHAPE, batch))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert len(asked) == 1
+    assert found[0] == found[1]
+
+
+def test_a_network_is_built_once_and_again_where_its_shape_changes(tmp_path: Path) -> None:
+    ours = backbones(tmp_path)
+    network = ours.network(BASE, 32, SHAPE)
+    assert ours.network(BASE, 32, SHAPE | {"lr": 0.1, "units": 4}) is network
+    wider = ours.network(BASE, 32, SHAPE | {"filters_2": 48})
+    assert wider.output.shape == (None, 8 * 8 * 48)
+    known = {
+        filters: ours.frozen(BASE, 32, SHAPE | {"filters_2": filters}, first_batch).shapes for filters in (48, 32, 48)
+    }
+    assert known == {48: {"all": (8 * 8 * 48,)}, 32: {"all": (8 * 8 * 32,)}}
+    for filters, shapes in known.items():
+        configuration = SHAPE | {"filters_2": filters}
+        frozen = ours.frozen(BASE, 32, configuration, never)
+        (features,) = ours.forward(BASE, 32, configuration, frozen)(first_batch(), ["all"])
+        assert features.shape == (BATCH, *shapes["all"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"size": 33}, {"architecture": BASE}, *({"configuration": SHAPE | {name: 48}} for name in SHAPE)],
+    ids=["size", "architecture", *SHAPE],
+)
+def test_another_backbone_has_another_folder(tmp_path: Path, change: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {"architecture": LITE, "size": 32, "configuration": SHAPE}
+    before, after = (backbones(tmp_path).folder(*each.values()) for each in (asked, asked | change))
+    assert before != after
+    assert before.parent == after.parent == tmp_path
+
+
+def test_settings_that_leave_the_backbone_alone_leave_its_folder_alone(tmp_path: Path) -> None:
+    ours = backbones(tmp_path)
+    other = SHAPE | {"lr": 0.1, "units": 64, "frozen": "all"}
+    assert ours.folder(BASE, 32, other) == ours.folder(BASE, 32, SHAPE)
+
+
+def test_the_order_of_a_configurations_settings_does_not_matter(tmp_path: Path) -> None:
+    ours = backbones(tmp_path)
+    assert ours.folder(BASE, 32, dict(reversed(SHAPE.items()))) == ours.folder(BASE, 32, SHAPE)
+
+
+def test_a_weights_file_is_known_by_its_content(tmp_path: Path) -> None:
+    def folder(weights: str) -> Path:
+        return Backbones(tmp_path, {"base_cnn": weights}).folder(BASE, 32, SHAPE)
+
+    one, same, other = (tmp_path / name for name in ("one", "same", "other"))
+    for path, content in ((one, b"a"), (same, b"a"), (other, b"b")):
+        path.write_bytes(content)
+    assert folder(str(one)) == folder(str(same))
+    assert len({folder(str(one)), folder(str(other)), folder(RANDOM), folder("imagenet")}) == 4
+
+
+def test_other_weights_are_other_features_to_the_cache(tmp_path: Path) -> None:
+    file = tmp_path / "base_cnn.weights.h5"
+    lively("base_cnn").save_weights(file)
+    given = Backbones(tmp_path / "given", {"base_cnn": str(file)}).frozen(BASE, 32, SHAPE, first_batch)
+    drawn = backbones(tmp_path).frozen(BASE, 32, SHAPE, first_batch)
+    assert given.digest == network_digest(lively("base_cnn")) != drawn.digest
+
+
+def test_weights_that_do_not_fit_are_told_and_leave_no_folder(tmp_path: Path) -> None:
+    file = tmp_path / "base_cnn.weights.h5"
+    file.write_text("weights")
+    ours = Backbones(tmp_path / "backbones", {"base_cnn": str(file)})
+    with pytest.raises(SpaceError, match="does not fit the network"):
+        ours.frozen(BASE, 32, SHAPE, first_batch)
+    assert not list(tmp_path.glob("backbones/*"))
+
+
+FOLDER = """
+import sys
+from pathlib import Path
+from features.frozen import Backbones
+from spaces import architecture_named
+print(Backbones(Path(), {"base_cnn": "random"}).folder(architecture_named("base_cnn"), 32, {"blocks": 2}))
+"""
+
+
+def test_a_change_of_our_code_asks_for_another_folder(tmp_path: Path) -> None:
+    for package in ("features", "plumbing", "radiographs", "spaces"):
+        shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def folder() -> str:
+        line = [sys.executable, "-c", FOLDER]
+        return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    found = [folder(), folder()]
+    for changed in ("spaces/base_cnn.py", "features/onnx_layers.py"):
+        with (tmp_path / changed).open("a") as file:
+            file.write("# changed\n")
+        found.append(folder())
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
+
+
+def choose(network: Any) -> tuple[str, float, bytes | None]:
+    return choose_engine("net", network, {"all": network.layers[-1].name}, grey_images(network.input.shape[1]))
+
+
+def test_a_network_that_onnx_runtime_agrees_on_is_run_by_it(capsys: pytest.CaptureFixture[str]) -> None:
+    engine, apart, content = choose(small(lambda layers, grey: layers.Conv2D(4, 3)(grey)))
+    assert engine == ONNX_VERSION
+    assert apart <= ALLOWED_DIFFERENCE
+    assert content is not None
+    assert capsys.readouterr().err == ""
+
+
+Build = Callable[[Any, Any], Any]
+UNTRANSLATED: dict[str, tuple[Build, str]] = {
+    "softmax": (lambda k, x: k.Softmax(name="odd")(k.Conv2D(4, 3)(x)), "Softmax (odd)"),
+    "dilation": (
+        lambda k, x: k.Conv2D(4, 3, dilation_rate=2, name="odd")(x),
+        "dilation, groups or layout of odd",
+    ),
+}
+
+
+@pytest.mark.parametrize(("build", "layer"), UNTRANSLATED.values(), ids=UNTRANSLATED)
+def test_a_layer_that_is_not_translated_leaves_the_work_to_keras_and_is_named(
+    capsys: pytest.CaptureFixture[str], build: Build, layer: str
+) -> None:
+    engine, apart, content = choose(small(build))
+    assert engine.startswith("keras ")
+    assert (apart, content) == (0.0, None)
+    told = f"net: ONNX Runtime cannot run {layer}; Keras computes its features instead\n"
+    assert capsys.readouterr().err == told
+
+
+def perturbed(network: Any, layers: list[str], batch: int) -> bytes:
+    model = onnx.load_from_string(to_onnx(network, layers, batch))
+    constant = model.graph.initializer[0]
+    array = numpy_helper.to_array(constant).copy()
+    array.flat[0] += 0.1
+    constant.CopyFrom(numpy_helper.from_array(array, constant.name))
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def test_a_graph_that_disagrees_leaves_the_work_to_keras_and_says_by_how_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "to_onnx", perturbed)
+    ours = backbones(tmp_path)
+    known = ours.frozen(BASE, 32, SHAPE, first_batch)
+    told = capsys.readouterr().err
+    assert told.startswith("base_cnn: ONNX Runtime's features are ")
+    assert told.endswith("from Keras', 1e-04 is allowed; Keras computes its features instead\n")
+    assert told.count("\n") == 1
+    assert known.engine.startswith("keras ")
+    assert not (ours.folder(BASE, 32, SHAPE) / MODEL).exists()
+    expected = plain_keras(ours.network(BASE, 32, SHAPE), known.layers, first_batch())["all"]
+    found = backbones(tmp_path).forward(BASE, 32, SHAPE, known)(first_batch(), ["all"])
+    assert difference(found, [expected]) <= ALLOWED_DIFFERENCE
+
+
+def test_where_a_gpu_is_keras_computes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("spaces.tensorflow_runtime.has_gpu", lambda: True)
+    assert choose(lively("base_cnn"))[0].startswith("keras ")
+    assert capsys.readouterr().err == ""
+
+
+def test_where_onnx_runtime_is_slower_keras_computes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = iter([1.0, 2.0])
+    monkeypatch.setattr(module, "_seconds", lambda *arguments: next(seconds))
+    assert choose(lively("base_cnn"))[0].startswith("keras ")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_record_is_what_the_file_says(tmp_path: Path) -> None:
+    ours = backbones(tmp_path)
+    known = ours.frozen(BASE, 32, SHAPE, first_batch)
+    written: Mapping[str, Any] = json.loads((ours.folder(BASE, 32, SHAPE) / RECORD).read_text())
+    shapes = {cut: tuple(shape) for cut, shape in written["shapes"].items()}
+    assert FrozenNetwork(**{**written, "shapes": shapes}) == known
