@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test check bench format clean
 
 # The main job on drawn data: search, report, one prediction.
 demo: .venv/installed
@@ -20,6 +20,11 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# What it costs, beside the rivals in benchmarks/rivals; needs ../shared/radiographs or $$RADIOGRAPHS, and an hour.
+bench: .venv/installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	for name in extraction heads searches shares scaling memory views; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .

@@ -1,19 +1,19 @@
 """What bounding the augmented views changes: the same searches with 1, 2, 4, 8 views, and a fresh view each epoch.
 
 With as many views as epochs every epoch has a fresh random view of each image, which is what augmentation on the fly
-does. EfficientNet-Lite0 with ImageNet weights at 224 px, all frozen, XR_HAND; every level but `no`; several search seeds.
+does. EfficientNet-Lite0 with ImageNet weights at 224 px, all frozen, XR_HAND; every level but `no`; several seeds.
 
     python -m benchmarks.views [--seeds N]
 """
 
 import argparse
-import sqlite3
 import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common import RADIOGRAPHS, run, save
+from results.store import Store
 
 EPOCHS, TRIALS = 20, 24
 SPACE = '[all]\nfrozen = "all"\naugmentation = ["light", "deep", "strong"]\ncallbacks_patience = 20\nunits = [0, 64]\n'
@@ -40,13 +40,10 @@ def measured(folder: Path, views: int, seeds: int) -> dict[str, Any]:
         line += ["--architecture", "efficientnet_lite0", "--space", space, "--trials", TRIALS, "--epochs", EPOCHS]
         line += ["--views", views, "--seed", seed, "--runs", folder / "runs", "--store", f"sqlite:///{store}"]
         seconds.append(run(line).seconds)
+        measures = Store.open(f"sqlite:///{store}").measures()
         for split, means in (("valid", valid), ("test", test)):
-            with sqlite3.connect(store) as connection:
-                rows = connection.execute(
-                    "SELECT value FROM results_measures WHERE split = ? AND level = 'study' AND metric = 'auc'",
-                    (split,),
-                )
-                means.append(statistics.mean(value for (value,) in rows))
+            found = [m.value for _, m in measures if (m.split, m.level, m.metric) == (split, "study", "auc")]
+            means.append(statistics.mean(value for value in found if value is not None))
     return {
         "valid AUC, mean of trials": round(statistics.mean(valid), 4),
         "test AUC, mean of trials": round(statistics.mean(test), 4),

@@ -65,7 +65,8 @@ class FeatureCache:
         self.folder, self.budget = folder, budget
         self.ledger = ledger or Ledger()
         self._open: OrderedDict[Path, tuple[float, NDArray[np.float32]]] = OrderedDict()
-        self._lock = threading.RLock()
+        self._open_lock = threading.Lock()
+        self._filling = threading.Lock()  # one thread at a time extracts, on all cores
 
     def features(
         self,
@@ -86,10 +87,12 @@ class FeatureCache:
         if self.folder is None:
             return self._in_memory(network, forward(), views, cut)
         file = self._file(self.folder, network, views, cut)
+        if (known := self._known(file)) is not None:
+            return known
         others = [self._file(self.folder, network, views, other) for other in together if other != cut]
-        with self._lock:
-            if file.path in self._open:
-                return self._opened(file)
+        with self._filling:
+            if (known := self._known(file)) is not None:  # another thread has just made it
+                return known
             with locked(file.path.parent / "lock"):
                 files = {
                     each.path.stem: each for each in (file, *others) if each.path.exists() or self._make_room(each)
@@ -112,18 +115,28 @@ class FeatureCache:
         path = folder / network.architecture / f"{views.level}-{views.view}-{key}" / f"{cut}.f32"
         return ChunkedFile(path, len(views), network.shapes[cut], BATCH)
 
+    def _known(self, file: ChunkedFile) -> NDArray[np.float32] | None:
+        """The array of a file opened before; it stays readable where the file was removed for others to have room."""
+        with self._open_lock:
+            if file.path not in self._open:
+                return None
+            stamped, array = self._open.pop(file.path)
+            now = time.monotonic()
+            if now - stamped > STAMP_SECONDS and file.path.exists():
+                os.utime(file.path)  # the time of use, by which files are chosen to go
+                stamped = now
+            self._open[file.path] = (stamped, array)
+            return array
+
     def _opened(self, file: ChunkedFile) -> NDArray[np.float32]:
-        """The array of a verified file; it stays readable where the file is removed for others to have room."""
-        now = time.monotonic()
-        stamped, array = self._open.pop(file.path, (0.0, None))
-        if array is None:
-            array = file.array()
-        if now - stamped > STAMP_SECONDS and file.path.exists():
-            os.utime(file.path)  # the time of use, by which files are chosen to go
-            stamped = now
-        self._open[file.path] = (stamped, array)
-        while len(self._open) > OPEN_FILES:
-            self._open.popitem(last=False)
+        """The array of a verified file."""
+        array = file.array()
+        if file.size:
+            os.utime(file.path)
+        with self._open_lock:
+            self._open[file.path] = (time.monotonic(), array)
+            while len(self._open) > OPEN_FILES:
+                self._open.popitem(last=False)
         return array
 
     def _fill(
