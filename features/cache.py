@@ -15,13 +15,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.chunks import ChunkedFile
+from features.chunks import ChunkedFile, read_only
 from features.extractor import Views, extract
 from features.forward import BATCH, Forward
 from features.frozen import FrozenNetwork
@@ -94,9 +94,7 @@ class FeatureCache:
             if (known := self._known(file)) is not None:  # another thread has just made it
                 return known
             with locked(file.path.parent / "lock"):
-                files = {
-                    each.path.stem: each for each in (file, *others) if each.path.exists() or self._make_room(each)
-                }
+                files = {each.path.stem: each for each in (file, *others) if self._reserved(each)}
                 if cut in files:
                     self._fill(network, forward, views, files)
                     return self._opened(file)
@@ -110,7 +108,7 @@ class FeatureCache:
 
     def _file(self, folder: Path, network: FrozenNetwork, views: Views, cut: str) -> ChunkedFile:
         numbers = [views.level, views.view, DATA_SEED, BATCH, EXTRACTION_VERSION]
-        settings = [network.digest, network.engine, *numbers, views.images.key]
+        settings = [network.digest, network.engine, sorted(network.layers.items()), *numbers, views.images.key]
         key = hashlib.blake2b(json.dumps(settings).encode(), digest_size=12).hexdigest()
         path = folder / network.architecture / f"{views.level}-{views.view}-{key}" / f"{cut}.f32"
         return ChunkedFile(path, len(views), network.shapes[cut], BATCH)
@@ -122,8 +120,8 @@ class FeatureCache:
                 return None
             stamped, array = self._open.pop(file.path)
             now = time.monotonic()
-            if now - stamped > STAMP_SECONDS and file.path.exists():
-                os.utime(file.path)  # the time of use, by which files are chosen to go
+            if now - stamped > STAMP_SECONDS:
+                _stamp(file)
                 stamped = now
             self._open[file.path] = (stamped, array)
             return array
@@ -131,8 +129,7 @@ class FeatureCache:
     def _opened(self, file: ChunkedFile) -> NDArray[np.float32]:
         """The array of a verified file."""
         array = file.array()
-        if file.size:
-            os.utime(file.path)
+        _stamp(file)
         with self._open_lock:
             self._open[file.path] = (time.monotonic(), array)
             while len(self._open) > OPEN_FILES:
@@ -152,8 +149,6 @@ class FeatureCache:
                 console().print(f"features: {file.path}: {told}", soft_wrap=True)
         wanted = [cut for cut in files if missing[cut]]
         if wanted:
-            for cut in wanted:
-                files[cut].reserve()
             for batch, found in self._extracted(forward(), views, wanted, sorted(set().union(*missing.values()))):
                 for cut in wanted:
                     if batch in missing[cut]:
@@ -163,7 +158,7 @@ class FeatureCache:
         features = np.empty((len(views), *network.shapes[cut]), np.float32)
         for batch, found in self._extracted(forward, views, [cut], views.batches):
             features[batch * BATCH : batch * BATCH + len(found[cut])] = found[cut]
-        return features
+        return read_only(features)
 
     def _extracted(
         self, forward: Forward, views: Views, cuts: Sequence[str], batches: Sequence[int]
@@ -176,20 +171,29 @@ class FeatureCache:
                 advance(len(views.of_batch(batch)))
         self.ledger.add(extracted=images, seconds=time.monotonic() - start)
 
-    def _make_room(self, file: ChunkedFile) -> bool:
-        """Whether a new file fits, once those not used for longest are removed."""
+    def _reserved(self, file: ChunkedFile) -> bool:
+        """Whether a file has its whole length, or is given it now, those not used for longest removed for it."""
         assert self.folder is not None
-        if file.size > self.budget:
-            return False
         with locked(self.folder / "lock"):
             kept = {path: path.stat() for path in self.folder.glob("*/*/*.f32")}
-            total = sum(status.st_size for status in kept.values())
-            for path in sorted(kept, key=lambda path: kept[path].st_mtime_ns):
-                if total + file.size <= self.budget:
+            over = sum(status.st_size for status in kept.values()) + file.growth - self.budget
+            others = [path for path in kept if path.parent != file.path.parent]
+            if file.growth and over > sum(kept[path].st_size for path in others):
+                return False
+            for path in sorted(others, key=lambda path: kept[path].st_mtime_ns):
+                if over <= 0 or not file.growth:
                     break
-                if path.parent != file.path.parent and _remove(path):
-                    total -= kept[path].st_size
-            return total + file.size <= self.budget
+                over -= kept[path].st_size if _remove(path) else 0
+            if file.growth and over > 0:
+                return False
+            file.reserve()
+            return True
+
+
+def _stamp(file: ChunkedFile) -> None:
+    """Note the time of use, by which files are chosen to go."""
+    with suppress(FileNotFoundError):  # removed for others to have room, or never made for no images
+        os.utime(file.path)
 
 
 def _remove(path: Path) -> bool:

@@ -38,7 +38,7 @@ class ChunkedFile:
 
     def is_complete(self) -> bool:
         """Whether every chunk was written, damaged since or not."""
-        return len(self._sums()) >= SUM_BYTES * self.chunks and self.path.exists()
+        return not self.size or (len(self._sums()) >= SUM_BYTES * self.chunks and self.path.exists())
 
     def missing(self) -> tuple[list[int], list[int]]:
         """Chunks that were never written, and those written but damaged since; every byte is read."""
@@ -60,6 +60,8 @@ class ChunkedFile:
         Raises: OSError where the disk is full, which a write into a memory map could tell only by a signal.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self.path.exists():
+            self.sums_path.unlink(missing_ok=True)
         with self.path.open("ab") as file:
             if self.size:
                 os.posix_fallocate(file.fileno(), 0, self.size)
@@ -82,8 +84,13 @@ class ChunkedFile:
     def array(self) -> NDArray[np.float32]:
         """The whole array, memory-mapped, read-only."""
         if self.size == 0:
-            return np.zeros((self.rows, *self.shape), np.float32)
+            return read_only(np.zeros((self.rows, *self.shape), np.float32))
         return np.asarray(np.memmap(self.path, np.float32, "r", shape=(self.rows, *self.shape)))
+
+    @property
+    def growth(self) -> int:
+        """Bytes that the file still lacks."""
+        return max(self.size - (self.path.stat().st_size if self.path.exists() else 0), 0)
 
     def remove(self) -> None:
         """Remove both files; arrays mapped before stay readable."""
@@ -97,6 +104,12 @@ class ChunkedFile:
 
     def _sums(self) -> bytes:
         return self.sums_path.read_bytes() if self.sums_path.exists() else b""
+
+
+def read_only(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The array, closed to writing."""
+    array.flags.writeable = False
+    return array
 
 
 def _sum_of(content: bytes) -> bytes:

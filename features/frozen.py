@@ -10,6 +10,7 @@ Later runs read it, extract and train heads without TensorFlow.
 
 import hashlib
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +34,7 @@ from features.forward import (
 )
 from features.onnx_graph import to_onnx
 from features.onnx_layers import UnknownLayer
-from plumbing.files import atomic_folder
+from plumbing.files import atomic_folder, sync_file
 from plumbing.progress import console
 from spaces.architecture import Architecture
 from spaces.declaration import Configuration
@@ -93,7 +94,7 @@ class Backbones:
             {name: value for name, value in configuration.items() if name.startswith(("blocks", "filters"))},
             _code(),
         ]
-        key = hashlib.blake2b(json.dumps(settings).encode(), digest_size=8).hexdigest()
+        key = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8).hexdigest()
         return self.folder_of_all / f"{architecture.name}-{key}"
 
     def knows(self, architecture: Architecture, image_size: int, configuration: Configuration) -> bool:
@@ -129,6 +130,7 @@ class Backbones:
             if folder not in self._records:
                 if not self.knows(architecture, image_size, configuration):
                     network = self.network(architecture, image_size, configuration)
+                    shutil.rmtree(folder, ignore_errors=True)  # one without its record is a remnant
                     with atomic_folder(folder) as temporary:
                         _make_record(architecture, network, first_batch(), temporary)
                 record = json.loads((folder / RECORD).read_text())
@@ -177,6 +179,8 @@ def _make_record(architecture: Architecture, network: Any, grey: NDArray[np.floa
         difference=apart,
     )
     (folder / RECORD).write_text(json.dumps(asdict(record)), encoding="utf-8")
+    for path in folder.iterdir():
+        sync_file(path)
 
 
 def choose_engine(

@@ -10,9 +10,11 @@ What is exact on paper differs in the last bits, so whoever runs the graph check
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from features.onnx_layers import (
@@ -22,7 +24,9 @@ from features.onnx_layers import (
     Pads,
     UnknownLayer,
     activate,
+    added,
     average_pool,
+    check_plain,
     convolve,
     explicit_pads,
     pads_of,
@@ -31,6 +35,15 @@ from spaces.network import layer_inputs
 
 OPSET, IR_VERSION = 17, 9
 INPUT = "grey"
+
+
+@dataclass(frozen=True)
+class GreyStart:
+    """Grey times three scales plus three shifts, with zeros padded around since."""
+
+    scale: NDArray[Any]
+    shift: NDArray[Any]
+    pads: Pads
 
 
 def to_onnx(network: Any, layers: Sequence[str], batch: int) -> bytes:
@@ -54,7 +67,8 @@ def to_onnx(network: Any, layers: Sequence[str], batch: int) -> bytes:
             graph.nodes.add("Identity", [value], name)
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     source = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, (batch, 1, size, size))
-    whole = helper.make_graph(graph.nodes.nodes, "frozen", [source], outputs, graph.nodes.constants)
+    nodes, constants = graph.nodes.needed(layers)
+    whole = helper.make_graph(nodes, "frozen", [source], outputs, constants)
     model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     content: bytes = model.SerializeToString()
     return content
@@ -67,9 +81,8 @@ class _Graph:
         self.nodes = Nodes()
         self.values: dict[int, str] = {}
         self.size, self.batch = int(network.input.shape[1]), batch
+        self.makers = {id(layer.output): layer for layer in network.layers}
         self.consumers: dict[int, list[Any]] = defaultdict(list)
-        # Tensors that are grey under a scale and a shift by channel, and the zeros padded around since.
-        self.affine: dict[int, tuple[np.ndarray, np.ndarray, Pads]] = {}
         for layer in network.layers:
             for tensor in layer_inputs(layer):
                 self.consumers[id(tensor)].append(layer)
@@ -83,48 +96,40 @@ class _Graph:
         if kind == "InputLayer":
             self.values[output] = INPUT
             return
-        if output in self.values or self._is_part_of_grey_start(layer):
+        if output in self.values:  # a pool that was taken before its convolution
             return
-        sources = layer_inputs(layer)
-        if kind == "Conv2D" and id(sources[0]) in self.affine:
-            self.values[output] = self._grey_convolution(layer)
+        sources = [self.values[id(tensor)] for tensor in layer_inputs(layer)]
+        if kind == "Conv2D" and (start := self._grey_start(layer.input)) is not None:
+            self.values[output] = self._grey_convolution(layer, start)
         elif kind == "Conv2D" and (pool := self._commuting_pool(layer)) is not None:
-            pooled = average_pool(self.nodes, pool, self.values[id(sources[0])])
+            pooled = average_pool(self.nodes, pool, sources[0])
             self.values[id(pool.output)] = TRANSLATIONS[kind](self.nodes, layer, [pooled])
         elif kind in TRANSLATIONS:
-            self.values[output] = TRANSLATIONS[kind](self.nodes, layer, [self.values[id(each)] for each in sources])
+            self.values[output] = TRANSLATIONS[kind](self.nodes, layer, sources)
         else:
             raise UnknownLayer(f"{kind} ({layer.name})")
 
-    def _is_part_of_grey_start(self, layer: Any) -> bool:
-        """Note a layer between grey and the first convolution that the convolution takes over."""
-        kind, sources, output = type(layer).__name__, layer_inputs(layer), layer.output
-        followers = {type(each).__name__ for each in self.consumers[id(output)]}
-        if not followers <= {"Rescaling", "ZeroPadding2D", "Conv2D"}:
-            return False
-        if kind == "Concatenate" and len(sources) == 3 and all(self.values.get(id(each)) == INPUT for each in sources):
-            self.affine[id(output)] = np.ones(3), np.zeros(3), NO_PADS
-            return True
-        if id(sources[0]) not in self.affine:
-            return False
-        scale, shift, pads = self.affine[id(sources[0])]
-        if kind == "Rescaling" and pads == NO_PADS:
-            self.affine[id(output)] = scale * layer.scale, shift * layer.scale + layer.offset, NO_PADS
-            return True
+    def _grey_start(self, tensor: Any) -> GreyStart | None:
+        """How a tensor is made of grey: thrice, under a scale and a shift, perhaps padded; None where it is not."""
+        layer = self.makers[id(tensor)]
+        kind, sources = type(layer).__name__, layer_inputs(layer)
+        if kind == "Concatenate" and len(sources) == 3 and all(self.values[id(each)] == INPUT for each in sources):
+            return GreyStart(np.ones(3), np.zeros(3), NO_PADS)
+        if kind not in ("Rescaling", "ZeroPadding2D") or (start := self._grey_start(sources[0])) is None:
+            return None
         if kind == "ZeroPadding2D":
-            above, left, below, right = explicit_pads(layer)
-            self.affine[id(output)] = scale, shift, (pads[0] + above, pads[1] + left, pads[2] + below, pads[3] + right)
-            return True
-        return False
+            return replace(start, pads=added(start.pads, explicit_pads(layer)))
+        if start.pads != NO_PADS:  # zeros that were padded before a shift are no zeros after it
+            return None
+        return GreyStart(start.scale * layer.scale, start.shift * layer.scale + layer.offset, NO_PADS)
 
-    def _grey_convolution(self, layer: Any) -> str:
-        scale, shift, padded = self.affine[id(layer.input)]
+    def _grey_convolution(self, layer: Any, start: GreyStart) -> str:
+        check_plain(layer)
         kernel, *bias = [np.asarray(array, np.float64) for array in layer.weights]
-        folded = np.stack([np.einsum("hwco,c->hwo", kernel, each) for each in (scale, shift)], axis=2)
+        folded = np.stack([np.einsum("hwco,c->hwo", kernel, each) for each in (start.scale, start.shift)], axis=2)
         ones = self.nodes.constant(np.ones((self.batch, 1, self.size, self.size)))
         planes = self.nodes.add("Concat", [INPUT, ones], axis=1)
-        above, left, below, right = pads_of(layer, layer.kernel_size)
-        pads = (padded[0] + above, padded[1] + left, padded[2] + below, padded[3] + right)
+        pads = added(start.pads, pads_of(layer, layer.kernel_size))
         flow = convolve(self.nodes, planes, folded, bias[0] if bias else None, pads, layer.strides)
         return activate(self.nodes, layer, flow)
 

@@ -28,6 +28,15 @@ class Nodes:
         self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
         return output
 
+    def needed(self, outputs: Sequence[str]) -> tuple[list[NodeProto], list[TensorProto]]:
+        """The nodes and constants that the outputs need, in order; a rewrite leaves others behind."""
+        wanted, nodes = set(outputs), []
+        for node in reversed(self.nodes):
+            if wanted & set(node.output):
+                nodes.append(node)
+                wanted |= set(node.input)
+        return nodes[::-1], [each for each in self.constants if each.name in wanted]
+
     def constant(self, array: Any, dtype: type[np.generic] = np.float32) -> str:
         """A constant; its name."""
         name = f"constant{len(self.constants)}"
@@ -51,6 +60,12 @@ def same_pads(shape: Sequence[int], window: Sequence[int], strides: Sequence[int
 def pads_of(layer: Any, window: Sequence[int]) -> Pads:
     """What a convolution or pool adds around its input."""
     return NO_PADS if layer.padding == "valid" else same_pads(layer.input.shape, window, layer.strides)
+
+
+def added(one: Pads, other: Pads) -> Pads:
+    """Both pads together."""
+    above, left, below, right = (a + b for a, b in zip(one, other, strict=True))
+    return above, left, below, right
 
 
 def explicit_pads(layer: Any) -> Pads:
@@ -89,7 +104,7 @@ def activate(nodes: Nodes, layer: Any, source: str) -> str:
 
 def convolution(nodes: Nodes, layer: Any, sources: list[str]) -> str:
     """A plain convolution with its activation."""
-    _check_plain(layer)
+    check_plain(layer)
     kernel, *bias = [np.asarray(array) for array in layer.weights]
     pads = pads_of(layer, layer.kernel_size)
     return activate(
@@ -99,7 +114,7 @@ def convolution(nodes: Nodes, layer: Any, sources: list[str]) -> str:
 
 def depthwise(nodes: Nodes, layer: Any, sources: list[str]) -> str:
     """One filter set a channel."""
-    _check_plain(layer)
+    check_plain(layer)
     kernel, *bias = [np.asarray(array) for array in layer.weights]
     flow = _by_channel(nodes, layer, sources[0], kernel, bias[0] if bias else None)
     return activate(nodes, layer, flow)
@@ -107,7 +122,7 @@ def depthwise(nodes: Nodes, layer: Any, sources: list[str]) -> str:
 
 def separable(nodes: Nodes, layer: Any, sources: list[str]) -> str:
     """A depthwise convolution, then one of 1 x 1."""
-    _check_plain(layer)
+    check_plain(layer)
     by_channel, pointwise, *bias = [np.asarray(array) for array in layer.weights]
     flow = _by_channel(nodes, layer, sources[0], by_channel, None)
     flow = convolve(nodes, flow, pointwise, bias[0] if bias else None, NO_PADS, (1, 1))
@@ -121,18 +136,43 @@ def _by_channel(nodes: Nodes, layer: Any, source: str, kernel: NDArray[Any], bia
     return convolve(nodes, source, grouped, bias, pads, layer.strides, channels)
 
 
-def _check_plain(layer: Any) -> None:
+def check_plain(layer: Any) -> None:
+    """Raises: UnknownLayer where a convolution is dilated, in groups or laid out otherwise."""
     if tuple(layer.dilation_rate) != (1, 1) or getattr(layer, "groups", 1) != 1 or layer.data_format != "channels_last":
         raise UnknownLayer(f"dilation, groups or layout of {layer.name}")
 
 
 def normalization(nodes: Nodes, layer: Any, sources: list[str]) -> str:
     """Batch normalization with its moving statistics."""
+    _check_axis(layer)
     mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)
     gamma = np.asarray(layer.gamma) if layer.scale else np.ones_like(mean)
     beta = np.asarray(layer.beta) if layer.center else np.zeros_like(mean)
     constants = [nodes.constant(each) for each in (gamma, beta, mean, variance)]
     return nodes.add("BatchNormalization", [sources[0], *constants], epsilon=layer.epsilon)
+
+
+def concatenation(nodes: Nodes, layer: Any, sources: list[str]) -> str:
+    """Maps side by side, by channel."""
+    _check_axis(layer)
+    return nodes.add("Concat", sources, axis=1)
+
+
+def addition(nodes: Nodes, layer: Any, sources: list[str]) -> str:
+    """The sum of two maps or more."""
+    return nodes.add("Add" if len(sources) == 2 else "Sum", sources)
+
+
+def global_average(nodes: Nodes, layer: Any, sources: list[str]) -> str:
+    """The mean of each channel: (batch, channels)."""
+    if layer.keepdims:
+        raise UnknownLayer(f"keepdims of {layer.name}")
+    return nodes.add("Flatten", [nodes.add("GlobalAveragePool", sources)])
+
+
+def _check_axis(layer: Any) -> None:
+    if layer.axis not in (-1, 3) or len(layer.output.shape) != 4:
+        raise UnknownLayer(f"axis of {layer.name}")
 
 
 def rescaling(nodes: Nodes, layer: Any, sources: list[str]) -> str:
@@ -173,21 +213,21 @@ def _pool(nodes: Nodes, kind: str, layer: Any, source: str) -> str:
 
 def flatten(nodes: Nodes, layer: Any, sources: list[str]) -> str:
     """(batch, height x width x channels), in Keras' order."""
+    if len(layer.input.shape) != 4:
+        raise UnknownLayer(f"input of {layer.name}")
     return nodes.add("Flatten", [nodes.add("Transpose", sources, perm=[0, 2, 3, 1])])
 
 
 TRANSLATIONS: dict[str, Translate] = {
     "Activation": lambda nodes, layer, sources: activate(nodes, layer, sources[0]),
-    "Add": lambda nodes, layer, sources: nodes.add("Add", sources),
+    "Add": addition,
     "AveragePooling2D": lambda nodes, layer, sources: average_pool(nodes, layer, sources[0]),
     "BatchNormalization": normalization,
-    "Concatenate": lambda nodes, layer, sources: nodes.add("Concat", sources, axis=1),
+    "Concatenate": concatenation,
     "Conv2D": convolution,
     "DepthwiseConv2D": depthwise,
     "Flatten": flatten,
-    "GlobalAveragePooling2D": lambda nodes, layer, sources: nodes.add(
-        "Flatten", [nodes.add("GlobalAveragePool", sources)]
-    ),
+    "GlobalAveragePooling2D": global_average,
     "MaxPooling2D": max_pool,
     "ReLU": relu,
     "Rescaling": rescaling,

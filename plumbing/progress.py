@@ -17,7 +17,7 @@ def console() -> "Console":
     """The one console on stderr: bars within bars are drawn together only on the same one."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False)
 
 
 @contextmanager
