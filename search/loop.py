@@ -56,21 +56,24 @@ def run_search(run: SearchRun) -> None:
     setting = run.setting
     bar = SearchProgress(setting.objective, run.trials, len(ended), setting.epochs, best[0].value if best else None)
     with bar, threadpool_limits(1, "blas"):  # heads train side by side, each on one core
-        while batch := run.engine.propose(run.enqueued, run.trials):
-            for trial in _run_batch(run, [each for each in batch if each.number not in ended], known, bar):
-                ended[trial.number] = trial
-            run.keeper.tidy()
-            for proposal in batch:
-                run.engine.tell(ended[proposal.number], _objective(run, ended[proposal.number]))
-            _check_failures([ended[number] for number in sorted(ended)])
-        run.engine.save()
+        try:
+            while batch := run.engine.propose(run.enqueued, run.trials):
+                fresh = [each for each in batch if each.number not in ended]
+                for trial in _run_batch(run, fresh, known, bar):
+                    ended[trial.number] = trial
+                run.keeper.tidy()
+                for proposal in batch:
+                    run.engine.tell(ended[proposal.number], _objective(run, ended[proposal.number]))
+                _check_failures(ended, [each.number for each in fresh])
+        finally:
+            run.engine.save()
     if len(ended) < run.trials:
         bar.console.print(f"every configuration of the space was tried: {len(ended)} trials")
 
 
 def _objective(run: SearchRun, trial: Trial) -> list[float]:
     """The objective by epoch; NaN, which no database keeps alike, where it was not defined."""
-    history = run.store.histories([trial.id])[trial.id].get(run.setting.objective, ())
+    history = run.store.histories([trial.id]).get(trial.id, {}).get(run.setting.objective, ())
     return [math.nan if value is None else value for value in history]
 
 
@@ -177,10 +180,12 @@ def _new_trial(run: SearchRun, proposal: Proposal) -> NewTrial:
     )
 
 
-def _check_failures(ended: Sequence[Trial]) -> None:
-    last = ended[-FAILURES_IN_A_ROW:]
-    reasons = {(trial.reason or "").split(":")[0] for trial in last}
-    if len(last) == FAILURES_IN_A_ROW and all(trial.state == FAILED for trial in last) and len(reasons) == 1:
-        raise SearchFailed(
-            f"{FAILURES_IN_A_ROW} trials in a row failed for one reason: {last[-1].reason}; narrow the --space"
-        )
+def _check_failures(ended: Mapping[int, Trial], fresh: Sequence[int]) -> None:
+    """Raises: SearchFailed where a trial of this process is the third in a row to fail for the same reason."""
+    for number in fresh:
+        last = [ended[each] for each in range(number - FAILURES_IN_A_ROW + 1, number + 1) if each in ended]
+        reasons = {(trial.reason or "").split(":")[0] for trial in last}
+        if len(last) == FAILURES_IN_A_ROW and all(trial.state == FAILED for trial in last) and len(reasons) == 1:
+            raise SearchFailed(
+                f"{FAILURES_IN_A_ROW} trials in a row failed for one reason: {last[-1].reason}; narrow the --space"
+            )

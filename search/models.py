@@ -61,9 +61,8 @@ class ModelKeeper:
 
     def path_for(self, number: int, value: float) -> Path | None:
         """Where the model of a trial that ends now belongs, None where it is not among the best."""
-        better = [
-            trial for trial in best_trials(self.store.trials(self.search.id), self.count) if _value(trial) >= value
-        ]
+        best = best_trials(self.store.trials(self.search.id), self.count)
+        better = [trial for trial in best if (-_value(trial), trial.number) < (-value, number)]
         return self.folder / f"{number:04d}.keras" if len(better) < self.count else None
 
     def save(self, write: Callable[[Path], None], path: Path) -> None:
@@ -78,6 +77,6 @@ class ModelKeeper:
         for trial in trials:
             if trial.model_path is not None and trial.number not in best:
                 self.store.forget_model(trial.id)
-        for path in self.folder.glob("*.keras"):
+        for path in self.folder.glob("[0-9]*.keras"):
             if int(path.stem) not in best:
                 path.unlink(missing_ok=True)

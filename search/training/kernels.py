@@ -134,7 +134,7 @@ def train_epoch(  # type: ignore[no-untyped-def]
     Returns: the mean loss over the images, float64.
     """
     hidden_kernel, hidden_bias, kernel, bias = head
-    images, width = features.shape
+    images, width = len(order), features.shape[1]
     units, columns = hidden_kernel.shape[1], kernel.shape[1]
     inputs = np.empty((batch_size, width), np.float32)
     hidden = np.empty((batch_size, units), np.float32)

@@ -4,6 +4,8 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import optuna
@@ -73,7 +75,6 @@ def once(self, trial):
 optuna.Study.add_trial = once
 """,
 }
-BATCHES = ("--trials", 4, "--batch-trials", 2)
 
 
 @pytest.fixture(autouse=True)
@@ -81,15 +82,42 @@ def quick(knowing: None) -> None:
     """Every search here knows its backbone."""
 
 
+# Heads train side by side, tails one after another.
+TAILS_TOO = ("in epoch 2", "between model and commit", "in the middle of telling a batch")
+CHOSEN = [(moment, "all") for moment in MOMENTS] + [(moment, "below_last_block") for moment in TAILS_TOO]
+
+
+def batches(searcher: Searcher, frozen: str) -> tuple[object, ...]:
+    fixed = searcher.space(frozen=frozen, optimizer="adam", units=0)
+    return ("--trials", 4, "--batch-trials", 2, "--epochs", 2, "--space", fixed)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    small_data: Path, known_backbones: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Searcher]:
+    """A search that was left alone, run once for each cut."""
+
+    @cache
+    def run(frozen: str) -> Searcher:
+        alone = Searcher(tmp_path_factory.mktemp("undisturbed") / "one", small_data)
+        alone.know(known_backbones)
+        assert alone.apart(*batches(alone, frozen)).code == 0
+        return alone
+
+    return run
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("frozen", ["all", "below_last_block"])
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(("moment", "frozen"), CHOSEN)
 def test_invariant_4_a_search_killed_at_a_chosen_instant_resumes_to_the_same_trials(
-    searcher: Searcher, other: Searcher, capsys: pytest.CaptureFixture[str], moment: str, frozen: str
+    searcher: Searcher,
+    undisturbed: Callable[[str], Searcher],
+    capsys: pytest.CaptureFixture[str],
+    moment: str,
+    frozen: str,
 ) -> None:
-    """Heads train side by side, tails one after another."""
-    more = (*BATCHES, "--epochs", 2, "--space", searcher.space(frozen=frozen))
-    assert other.here(capsys, *more).code == 0
+    other, more = undisturbed(frozen), batches(searcher, frozen)
 
     assert killed(searcher.apart(*more, before=MOMENTS[moment]))
     assert searcher.here(capsys, *more).code == 0
@@ -129,13 +157,14 @@ def test_invariant_4_a_search_killed_at_five_random_instants_resumes_to_the_same
 ) -> None:
     """TPE draws at random for its first ten trials: fourteen trials reach beyond."""
     more = ("--trials", 14, "--architecture", "base_cnn", "--epochs", 2, "--batch-trials", 3)
+    more += ("--space", searcher.space(blocks=2, filters_1=16, filters_2=16, optimizer="adam"))
     assert other.here(capsys, *more).code == 0
 
     instants = random.Random(5)
     for _ in range(5):
         with searcher.process(*more) as process:
             _await_trials(process, instants.randint(1, 2))
-            time.sleep(instants.uniform(0, 0.6))  # anywhere in the next trials
+            time.sleep(instants.uniform(0, 0.3))  # anywhere in the next trials
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL  # else this would prove nothing
     assert searcher.here(capsys, *more).code == 0
@@ -148,7 +177,7 @@ def test_invariant_4_a_search_killed_at_five_random_instants_resumes_to_the_same
 def test_invariant_5_nothing_that_was_committed_is_trained_again(
     searcher: Searcher, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ("--trials", 3, "--batch-trials", 3, "--epochs", 2)
+    more = ("--trials", 3, "--batch-trials", 3, "--epochs", 2, "--space", searcher.space(frozen="all"))
     assert killed(searcher.apart(*more, before=MOMENTS["between commit and engine"]))
     before = {trial["trial"]: trial for trial in searcher.trials()}
     assert [trial["state"] for trial in before.values()] == ["finished"] * 3
@@ -163,7 +192,7 @@ def test_invariant_5_nothing_that_was_committed_is_trained_again(
 
 @pytest.mark.slow
 def test_running_trials_of_a_batch_are_visible_after_a_kill_and_have_no_result(searcher: Searcher) -> None:
-    assert killed(searcher.apart(*BATCHES, "--epochs", 2, before=MOMENTS["in epoch 2"]))
+    assert killed(searcher.apart(*batches(searcher, "all"), before=MOMENTS["in epoch 2"]))
     states = [trial["state"] for trial in searcher.trials()]
     assert states == ["finished", "finished", "running", "running"]
     assert searcher.trials()[2]["valid_auc"] is None
@@ -279,11 +308,12 @@ def test_an_optuna_study_of_somebody_else_is_left_alone(searcher: Searcher, caps
 def test_the_same_command_with_more_trials_goes_on(
     searcher: Searcher, other: Searcher, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert searcher.here(capsys, "--trials", 2).summary["trials"] == 2
+    heads = ("--space", searcher.space(frozen="all"))
+    assert searcher.here(capsys, "--trials", 2, *heads).summary["trials"] == 2
     first = searcher.trials()
-    assert searcher.here(capsys, "--trials", 6).summary["trials"] == 6
+    assert searcher.here(capsys, "--trials", 6, *heads).summary["trials"] == 6
     assert searcher.trials()[:2] == first
-    assert other.here(capsys, "--trials", 6).code == 0
+    assert other.here(capsys, "--trials", 6, *heads).code == 0
     assert searcher.trials() == other.trials()  # also where the first command ended within a batch
 
 

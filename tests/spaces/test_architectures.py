@@ -15,7 +15,7 @@ import pytest
 from plumbing.errors import SpaceError
 from spaces import ARCHITECTURES, architecture_named
 from spaces.architecture import Architecture, Cut
-from spaces.network import make_tail, make_trunk, whole_model
+from spaces.network import initial_head, make_rest, make_tail, make_trunk, whole_model
 from spaces.tensorflow_runtime import keras
 from spaces.weights import network_digest
 from tests.spaces.networks import HEAD, NAMES, backbone_at, configuration_of, grey_images, smallest
@@ -126,7 +126,7 @@ class CutNetwork:
 def network(request: pytest.FixtureRequest) -> CutNetwork:
     architecture, cut = request.param
     backbone = smallest(architecture)
-    tail = make_tail(backbone, cut, HEAD, classes=14, seed=1)
+    tail = make_tail(backbone, cut, HEAD, classes=14)
     return CutNetwork(backbone, cut, grey_images(architecture), make_trunk(backbone, cut), tail)
 
 
@@ -147,6 +147,22 @@ def test_all_above_the_cut_is_trained_and_nothing_below(network: CutNetwork) -> 
     assert len(network.tail.trainable_variables) == len(arrays) + len(head)
     assert len(arrays) == 0 if network.cut.name == "all" else len(arrays) > 0
     assert network.trunk is None or network.trunk.trainable_variables == []
+
+
+@pytest.mark.parametrize("cut", architecture_named("efficientnet_lite0").cuts, ids=lambda cut: cut.name)
+def test_the_rest_is_a_copy_that_starts_as_the_backbone_and_nothing_where_all_is_frozen(cut: Cut) -> None:
+    backbone = smallest(architecture_named("efficientnet_lite0"))
+    rest = make_rest(backbone, cut)
+    if cut.name == "all":
+        assert rest is None
+        return
+    theirs = {f"{layer.name}/{array.name}": array for layer in backbone.layers for array in layer.variables}
+    for layer in rest.layers:
+        assert layer.trainable
+        for array in layer.variables:
+            original = theirs[f"{layer.name}/{array.name}"]
+            assert array is not original
+            np.testing.assert_array_equal(array.numpy(), original.numpy())
 
 
 def test_training_a_tail_leaves_the_backbone_as_it_was(network: CutNetwork) -> None:
@@ -185,7 +201,7 @@ def reloaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[np.nda
     before = {}
     for architecture in ARCHITECTURES:
         backbone, cut, images = smallest(architecture), architecture.cuts[-2], grey_images(architecture)
-        tail = make_tail(backbone, cut, {"conv_dropout": 0.3, "units": 8}, 14, seed=2)
+        tail = make_tail(backbone, cut, {"conv_dropout": 0.3, "units": 8}, 14)
         model = whole_model(backbone, cut, tail, classes=14)
         model.save(folder / f"{architecture.name}.keras")
         np.save(folder / f"{architecture.name}.images.npy", images)
@@ -234,19 +250,36 @@ def test_random_weights_are_the_same_in_every_process(
 def test_two_classes_are_one_logit_and_fourteen_are_fourteen(classes: int, shape: tuple[int, int]) -> None:
     architecture = architecture_named("base_cnn")
     backbone, cut = smallest(architecture), architecture.cut("all")
-    tail = make_tail(backbone, cut, configuration_of(architecture), classes, seed=0)
+    tail = make_tail(backbone, cut, configuration_of(architecture), classes)
     probabilities = whole_model(backbone, cut, tail, classes)(grey_images(architecture), training=False).numpy()
     assert probabilities.shape == shape
     assert ((probabilities > 0) & (probabilities < 1)).all()
 
 
-def test_the_heads_first_weights_come_from_its_seed_alone() -> None:
+@pytest.mark.parametrize(("units", "classes"), [(0, 2), (0, 14), (8, 2), (8, 14)])
+def test_the_heads_first_weights_are_as_keras_dense_starts_and_fit_the_tail(units: int, classes: int) -> None:
+    """Uniform within Glorot's limit: its edges are nearly reached, its mean is nearly 0; biases are 0."""
     architecture = architecture_named("base_cnn")
     backbone, cut = smallest(architecture), architecture.cut("all")
+    width, outputs = backbone.output.shape[1], 1 if classes == 2 else classes
+    hidden_kernel, hidden_bias, kernel, bias = head = initial_head(width, units, classes, seed=3)
+    for array, rows, columns in ((hidden_kernel, width, units), (kernel, units or width, outputs)):
+        assert array.shape == (rows, columns)
+        limit = np.sqrt(6 / (rows + columns))
+        if array.size > 1000:
+            assert 0.98 * limit < np.abs(array).max() <= limit
+            assert abs(array.mean()) < 4 * limit / np.sqrt(3 * array.size)
+    assert (hidden_bias.shape, bias.shape) == ((units,), (outputs,))
+    assert not hidden_bias.any()
+    assert not bias.any()
+    assert {array.dtype for array in head} == {np.dtype(np.float32)}
+    tail = make_tail(backbone, cut, {"conv_dropout": 0.5, "units": units}, classes)
+    tail.set_weights([array for array in head if array.size])  # shapes agree
 
+
+def test_the_heads_first_weights_come_from_its_seed_alone() -> None:
     def weights(seed: int) -> list[bytes]:
-        tail = make_tail(backbone, cut, {"conv_dropout": 0.5, "units": 8}, 2, seed)
-        return [tail.get_layer(name).get_weights()[0].tobytes() for name in ("head_hidden", "logits")]
+        return [array.tobytes() for array in initial_head(64, 8, 2, seed) if array.any()]
 
     first = weights(3)
     keras().utils.set_random_seed(99)

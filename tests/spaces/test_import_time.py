@@ -11,7 +11,9 @@ import sys
 from spaces import ARCHITECTURES
 from spaces.narrowing import make_space
 from spaces.presets import PRESETS, preset
-import spaces.keras_tuner_space, spaces.network, spaces.weights, features.cache, features.extractor
+import spaces.keras_tuner_space, spaces.network, spaces.saved_model, spaces.weights
+import features.cache, features.extractor, features.forward, features.frozen
+import search.explain, search.loop, search.preparation
 space = make_space(ARCHITECTURES, {}, cheap_cuts=True)
 space.to_json(), preset("published", space)
 print(sorted({"tensorflow", "keras", "keras_tuner", "torch"} & set(sys.modules)))
