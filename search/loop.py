@@ -51,13 +51,14 @@ def run_search(run: SearchRun) -> None:
     """
     known = {trial.number: trial for trial in run.store.trials(run.search.id)}
     ended = {number: trial for number, trial in known.items() if trial.state != RUNNING}
+    begun = {number: trial.configuration for number, trial in known.items()}
     run.keeper.tidy()
     best = best_trials(list(ended.values()), 1)
     setting = run.setting
     bar = SearchProgress(setting.objective, run.trials, len(ended), setting.epochs, best[0].value if best else None)
     with bar, threadpool_limits(1, "blas"):  # heads train side by side, each on one core
         try:
-            while batch := run.engine.propose(run.enqueued, run.trials):
+            while batch := run.engine.propose(run.enqueued, run.trials, begun):
                 fresh = [each for each in batch if each.number not in ended]
                 for trial in _run_batch(run, fresh, known, bar):
                     ended[trial.number] = trial

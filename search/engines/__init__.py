@@ -1,6 +1,6 @@
 """Who proposes: one file an engine. Propose and tell, nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,7 +26,9 @@ class Engine(Protocol):
     search seed, the trial's number and the batches before: so a kill at any instant costs nothing.
     """
 
-    def propose(self, enqueued: Sequence[Configuration], trials: int) -> list[Proposal]:
+    def propose(
+        self, enqueued: Sequence[Configuration], trials: int, stored: Mapping[int, Configuration]
+    ) -> list[Proposal]:
         """What is left of the batch that the next trial to be told of lies in; empty where nothing is left to try.
 
         A batch is made knowing the results of the batches before it, so that its own trials may run side by side and
@@ -35,6 +37,8 @@ class Engine(Protocol):
         Args:
             enqueued: configurations that go first; trial n < len(enqueued) is enqueued[n].
             trials: no proposal is made beyond so many in all.
+            stored: configurations of trials that were begun before; they stand, even where another machine or library
+                would propose otherwise now.
         """
 
     def tell(self, trial: Trial, objective_by_epoch: Sequence[float]) -> None:

@@ -12,7 +12,7 @@ equal to the last bit.
 import importlib.util
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -159,7 +159,9 @@ class OptunaEngine:
         """Give the database's connections back."""
         self.storage.engine.dispose()
 
-    def propose(self, enqueued: Sequence[Configuration], trials: int) -> list[Proposal]:
+    def propose(
+        self, enqueued: Sequence[Configuration], trials: int, stored: Mapping[int, Configuration]
+    ) -> list[Proposal]:
         """What is left of the batch that the next trial to be told of lies in; empty where nothing is left to try.
 
         Batch b holds the trials from b times the batch's size on.
@@ -172,6 +174,8 @@ class OptunaEngine:
             draft = self._draft_of(enqueued[number]) if number < len(enqueued) else self._draw(seen)
             if draft is None:
                 break
+            if number in stored and _key(stored[number]) != _key(self._configuration(draft)):
+                draft = self._draft_of(stored[number])
             self._drafts[number] = draft
             seen.append(_as_running(draft))
         return [Proposal(number, self._configuration(draft)) for number, draft in self._drafts.items()]
