@@ -98,10 +98,11 @@ def _forward(engine: str, batch: int) -> Callable[[np.ndarray], Any]:
         return _tensorflow(engine)
     import onnxruntime
 
+    from features.forward import processors
     from features.onnx_graph import to_onnx
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1 if "1 thread" in engine else 2
+    options.intra_op_num_threads = 1 if "1 thread" in engine else processors()
     if "tf2onnx" in engine:
         import tensorflow as tf
         import tf2onnx

@@ -16,13 +16,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.chunks import ChunkedFile, read_only
-from features.extractor import Views, extract
+from features.extractor import Views, code_of_views, extract
 from features.forward import BATCH, Forward
 from features.frozen import FrozenNetwork
 from plumbing.files import locked
@@ -31,26 +32,25 @@ from plumbing.seeds import DATA_SEED
 
 OPEN_FILES = 64  # memory maps that a process keeps
 STAMP_SECONDS = 60.0
-# Raised by hand whenever the numbers that extraction gives change without a change of network or library.
-EXTRACTION_VERSION = 2
 
 
 class Ledger:
     """What was asked for and what it took, counted by several threads.
 
     Attributes:
-        served: images whose features were asked for, again and again. extracted: images that passed through frozen
-            layers, in `seconds`.
+        served: images whose features were asked for, again and again. seconds_anew: what a pass for each would take.
+        extracted: images that passed through frozen layers, in `seconds`.
     """
 
     def __init__(self) -> None:
-        self.served, self.extracted, self.seconds = 0, 0, 0.0
+        self.served, self.seconds_anew, self.extracted, self.seconds = 0, 0.0, 0, 0.0
         self._lock = threading.Lock()
 
-    def add(self, served: int = 0, extracted: int = 0, seconds: float = 0.0) -> None:
+    def add(self, served: int = 0, seconds_anew: float = 0.0, extracted: int = 0, seconds: float = 0.0) -> None:
         """Count."""
         with self._lock:
             self.served += served
+            self.seconds_anew += seconds_anew
             self.extracted += extracted
             self.seconds += seconds
 
@@ -83,7 +83,7 @@ class FeatureCache:
             together: cuts whose features are kept in the same pass where they are missing too.
         Raises: OSError where the folder cannot be written or the disk is full.
         """
-        self.ledger.add(served=len(views))
+        self.ledger.add(served=len(views), seconds_anew=len(views) * network.seconds_an_image)
         if self.folder is None:
             return self._in_memory(network, forward(), views, cut)
         file = self._file(self.folder, network, views, cut)
@@ -93,10 +93,13 @@ class FeatureCache:
         with self._filling:
             if (known := self._known(file)) is not None:  # another thread has just made it
                 return known
-            with locked(file.path.parent / "lock"):
-                files = {each.path.stem: each for each in (file, *others) if self._reserved(each)}
+            with locked(file.path.parent / "lock", partial(_say_waiting, file)):
+                lacking = [other for other in others if not other.is_complete()]
+                files = {each.path.stem: each for each in (file, *lacking) if self._reserved(each)}
                 if cut in files:
                     self._fill(network, forward, views, files)
+                    for each in files.values():
+                        self._opened(each)
                     return self._opened(file)
             return self._in_memory(network, forward(), views, cut)
 
@@ -107,16 +110,20 @@ class FeatureCache:
         return self._file(self.folder, network, views, cut).is_complete()
 
     def _file(self, folder: Path, network: FrozenNetwork, views: Views, cut: str) -> ChunkedFile:
-        numbers = [views.level, views.view, DATA_SEED, BATCH, EXTRACTION_VERSION]
-        settings = [network.digest, network.engine, sorted(network.layers.items()), *numbers, views.images.key]
+        numbers = [views.level, views.view, DATA_SEED, BATCH]
+        settings = [network.digest, network.engine, sorted(network.layers.items()), *numbers, code_of_views()]
+        settings.append(views.images.key)
         key = hashlib.blake2b(json.dumps(settings).encode(), digest_size=12).hexdigest()
         path = folder / network.architecture / f"{views.level}-{views.view}-{key}" / f"{cut}.f32"
         return ChunkedFile(path, len(views), network.shapes[cut], BATCH)
 
     def _known(self, file: ChunkedFile) -> NDArray[np.float32] | None:
-        """The array of a file opened before; it stays readable where the file was removed for others to have room."""
+        """The array of a file opened before; one in use stays readable where its file is removed for others."""
         with self._open_lock:
             if file.path not in self._open:
+                return None
+            if not file.path.exists():  # removed for others to have room: its map must not hold the disk
+                del self._open[file.path]
                 return None
             stamped, array = self._open.pop(file.path)
             now = time.monotonic()
@@ -188,6 +195,10 @@ class FeatureCache:
                 return False
             file.reserve()
             return True
+
+
+def _say_waiting(file: ChunkedFile) -> None:
+    console().print(f"waiting for another process that extracts into {file.path.parent}", soft_wrap=True)
 
 
 def _stamp(file: ChunkedFile) -> None:

@@ -9,6 +9,7 @@ import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,8 +64,8 @@ class ChunkedFile:
         if not self.path.exists():
             self.sums_path.unlink(missing_ok=True)
         with self.path.open("ab") as file:
-            if self.size:
-                os.posix_fallocate(file.fileno(), 0, self.size)
+            if self.growth:
+                _allocate(file, self.size)
             file.truncate(self.size)
         known = len(self._sums()) // SUM_BYTES
         with self.sums_path.open("ab") as file:
@@ -104,6 +105,15 @@ class ChunkedFile:
 
     def _sums(self) -> bytes:
         return self.sums_path.read_bytes() if self.sums_path.exists() else b""
+
+
+def _allocate(file: BinaryIO, size: int) -> None:
+    """Give an open file disk for so many bytes."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for start in range(os.fstat(file.fileno()).st_size, size, 2**20):  # macOS has no such call
+        file.write(bytes(min(2**20, size - start)))
 
 
 def read_only(array: NDArray[np.float32]) -> NDArray[np.float32]:

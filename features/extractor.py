@@ -9,12 +9,16 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 
+import cv2
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
 from features.forward import BATCH, Forward, processors
+from radiographs import augmentation, decoding
 from radiographs.augmentation import view_of
 from radiographs.dataset import SizedPixels
 
@@ -56,6 +60,15 @@ class Views:
     def of_batch(self, batch: int) -> Sequence[str]:
         """The digests of a batch."""
         return self.images.digests[batch * BATCH : (batch + 1) * BATCH]
+
+
+@cache
+def code_of_views() -> str:
+    """A digest of the code that makes views of files, ours and the libraries'."""
+    digest = hashlib.blake2b(f"{cv2.__version__}, {PIL.__version__}".encode(), digest_size=8)
+    for module in (decoding, augmentation):
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return digest.hexdigest()
 
 
 def view_batches(views: Views, batches: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:

@@ -13,6 +13,7 @@ import json
 import shutil
 import threading
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -34,7 +35,7 @@ from features.forward import (
 )
 from features.onnx_graph import to_onnx
 from features.onnx_layers import UnknownLayer
-from plumbing.files import atomic_folder, sync_file
+from plumbing.files import atomic_folder, locked, sync_file, write_text_atomically
 from plumbing.progress import console
 from spaces.architecture import Architecture
 from spaces.declaration import Configuration
@@ -56,6 +57,7 @@ class FrozenNetwork:
         layers: cut -> name of its last frozen layer.
         engine: who computes, with its version.
         difference: how far it was from Keras, as a share of the largest absolute feature.
+        seconds_an_image: that one pass took, measured once on the first batch.
     """
 
     architecture: str
@@ -64,6 +66,7 @@ class FrozenNetwork:
     layers: Mapping[str, str]
     engine: str
     difference: float
+    seconds_an_image: float
 
 
 class Backbones:
@@ -91,7 +94,7 @@ class Backbones:
             architecture.name,
             image_size,
             weights,
-            {name: value for name, value in configuration.items() if name.startswith(("blocks", "filters"))},
+            {name: configuration[name] for name in architecture.shape_parameters if name in configuration},
             _code(),
         ]
         key = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8).hexdigest()
@@ -123,19 +126,21 @@ class Backbones:
     ) -> FrozenNetwork:
         """What is known of the backbone; found out on the first batch of images where nothing is yet.
 
+        One process makes a record while others wait for it; a damaged one is named on stderr and made again.
+
         Raises: SpaceError where its weights are absent or do not fit. OSError where the folder cannot be written.
         """
         folder = self.folder(architecture, image_size, configuration)
         with self._lock:
             if folder not in self._records:
-                if not self.knows(architecture, image_size, configuration):
-                    network = self.network(architecture, image_size, configuration)
-                    shutil.rmtree(folder, ignore_errors=True)  # one without its record is a remnant
-                    with atomic_folder(folder) as temporary:
-                        _make_record(architecture, network, first_batch(), temporary)
-                record = json.loads((folder / RECORD).read_text())
-                record["shapes"] = {cut: tuple(shape) for cut, shape in record["shapes"].items()}
-                self._records[folder] = FrozenNetwork(**record)
+                with locked(self.folder_of_all / "lock"):
+                    known = read_record(folder)
+                    if known is None:
+                        shutil.rmtree(folder, ignore_errors=True)
+                        network = self.network(architecture, image_size, configuration)
+                        with atomic_folder(folder) as temporary:
+                            known = make_record(architecture, network, first_batch(), temporary)
+                    self._records[folder] = known
             return self._records[folder]
 
     def forward(
@@ -164,61 +169,97 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def _make_record(architecture: Architecture, network: Any, grey: NDArray[np.float32], folder: Path) -> None:
+def make_record(architecture: Architecture, network: Any, grey: NDArray[np.float32], folder: Path) -> FrozenNetwork:
+    """Find out what is to be known of a network, and keep it in the folder with the checksum of each file."""
     layers = {cut.name: cut.after for cut in architecture.cuts if cut.after is not None}
-    engine, apart, content = choose_engine(architecture.name, network, layers, grey)
-    if content is not None:
-        (folder / MODEL).write_bytes(content)
+    chosen = choose_engine(architecture.name, network, layers, grey)
+    digest = hashlib.blake2b(network_digest(network).encode(), digest_size=16)
+    if chosen.model is not None:
+        digest.update(chosen.model)
+        (folder / MODEL).write_bytes(chosen.model)
     save_parts(network, architecture, folder)
     record = FrozenNetwork(
         architecture=architecture.name,
-        digest=network_digest(network),
+        digest=digest.hexdigest(),
         shapes={cut: tuple(network.get_layer(layer).output.shape[1:]) for cut, layer in layers.items()},
         layers=layers,
-        engine=engine,
-        difference=apart,
+        engine=chosen.engine,
+        difference=chosen.difference,
+        seconds_an_image=chosen.seconds_an_image,
     )
-    (folder / RECORD).write_text(json.dumps(asdict(record)), encoding="utf-8")
-    for path in folder.iterdir():
-        sync_file(path)
+    sums = {path.name: _sum_of(path) for path in folder.iterdir()}
+    for name in sums:
+        sync_file(folder / name)
+    text = json.dumps({"network": asdict(record), "sums": sums})
+    write_text_atomically(folder / RECORD, f"{zlib.crc32(text.encode()):08x}{text}")
+    return record
 
 
-def choose_engine(
-    name: str, network: Any, layers: Mapping[str, str], grey: NDArray[np.float32]
-) -> tuple[str, float, bytes | None]:
-    """Who computes, how far it is from Keras, and the ONNX model where it is used.
+def read_record(folder: Path) -> FrozenNetwork | None:
+    """The record in the folder; None where there is none, or a file is damaged, which a line on stderr says."""
+    if not folder.exists():
+        return None
+    try:
+        content = (folder / RECORD).read_text(encoding="utf-8")
+        told, text = content[:8], content[8:]
+        if told != f"{zlib.crc32(text.encode()):08x}":
+            raise ValueError(RECORD)
+        record = json.loads(text)
+        for name, told in record["sums"].items():
+            if _sum_of(folder / name) != told:
+                raise ValueError(name)
+    except (FileNotFoundError, UnicodeDecodeError, ValueError) as error:
+        console().print(f"{folder}: damaged ({error}), made again", soft_wrap=True)
+        return None
+    network = record["network"]
+    return FrozenNetwork(**network | {"shapes": {cut: tuple(shape) for cut, shape in network["shapes"].items()}})
 
-    ONNX Runtime, where there is no GPU, it can express the network, agrees with Keras on the batch and is not slower.
+
+def _sum_of(path: Path) -> int:
+    return zlib.crc32(path.read_bytes())
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Who computes the frozen layers, with its version, and the ONNX model where it is used."""
+
+    engine: str
+    difference: float
+    seconds_an_image: float
+    model: bytes | None
+
+
+def choose_engine(name: str, network: Any, layers: Mapping[str, str], grey: NDArray[np.float32]) -> Chosen:
+    """ONNX Runtime where there is no GPU, it can express the network and agrees with Keras on the batch; else Keras.
+
+    The choice is not timed: it decides the last bits of all features, so it must come out alike every time.
 
     Args:
         grey: the first batch of images, (BATCH, size, size, 1) float32.
     """
     from spaces.tensorflow_runtime import has_gpu
 
-    keras_engine = (versions(), 0.0, None)
-    if has_gpu():
-        return keras_engine
-    try:
-        content = to_onnx(network, list(layers.values()), BATCH)
-    except UnknownLayer as unknown:
-        _warn(name, f"ONNX Runtime cannot run {unknown}")
-        return keras_engine
-    by_onnx, by_keras = onnx_forward(content, layers), keras_forward(network, layers)
-    cuts = list(layers)
-    apart = difference(by_onnx(grey, cuts), by_keras(grey, cuts))
-    if apart > ALLOWED_DIFFERENCE:
-        _warn(name, f"ONNX Runtime's features are {apart:.1e} from Keras', {ALLOWED_DIFFERENCE:.0e} is allowed")
-        return keras_engine
-    if _seconds(by_keras, grey, cuts) < _seconds(by_onnx, grey, cuts):
-        return keras_engine
-    return f"{ONNX} {version('onnxruntime')}", apart, content
+    by_keras, cuts = keras_forward(network, layers), list(layers)
+    expected = by_keras(grey, cuts)
+    model, reason = None, ""
+    if not has_gpu():
+        try:
+            model = to_onnx(network, list(layers.values()), BATCH)
+        except UnknownLayer as unknown:
+            reason = f"ONNX Runtime cannot run {unknown}"
+    apart = 0.0
+    if model is not None:
+        by_onnx = onnx_forward(model, layers)
+        apart = difference(by_onnx(grey, cuts), expected)
+        if apart <= ALLOWED_DIFFERENCE:
+            return Chosen(f"{ONNX} {version('onnxruntime')}", apart, _seconds(by_onnx, grey, cuts) / BATCH, model)
+        reason = f"ONNX Runtime's features are {apart:.1e} from Keras', {ALLOWED_DIFFERENCE:.0e} is allowed"
+    if reason:
+        console().print(f"{name}: {reason}; Keras computes its features instead", soft_wrap=True)
+    return Chosen(versions(), 0.0, _seconds(by_keras, grey, cuts) / BATCH, None)
 
 
 def _seconds(forward: Forward, grey: NDArray[np.float32], cuts: Sequence[str]) -> float:
     start = time.monotonic()
     forward(grey, cuts)
     return time.monotonic() - start
-
-
-def _warn(name: str, reason: str) -> None:
-    console().print(f"{name}: {reason}; Keras computes its features instead", soft_wrap=True)

@@ -32,8 +32,10 @@ def explain(plan: Plan) -> str:
         lines += _architecture(plan, architecture)
         own = [cut for cut in cuts if cut.architecture is architecture]
         lines += _features(plan, architecture, own, speed)
+    if cuts:
+        lines += ["", _naive(plan, speed)]
     if options.feature_cache:
-        lines += ["", f"features may take {_size(budget)} in {options.runs}/features"]
+        lines += [f"features may take {_size(budget)} in {options.runs}/features"]
     return "\n".join(lines)
 
 
@@ -59,20 +61,31 @@ def _features(plan: Plan, architecture: Architecture, cuts: Sequence[CutPlan], s
         fate = f"{there:,} of them there already" if kept else "not kept, computed anew each time"
         lines.append(f"  frozen {cut.cut.name}: at most {cut.images:,} images' features, {_size(cut.bytes)}; {fate}")
         left = max(left, cut.images - there if kept else 0)
-    naive = options.trials * options.epochs * (plan.counts["train"] + plan.counts["valid"])
     lines.append(
         f"  their frozen layers run once an image and view: at most {left:,} passes more, about "
-        f"{duration(left / rate)} at {rate:.0f} images/s (from this machine's {speed:.0f} GFLOP/s); "
-        f"each trial and epoch anew: {naive:,} passes, about {duration(naive / rate)}"
+        f"{duration(left / rate)} at {rate:.0f} images/s (from this machine's {speed:.0f} GFLOP/s)"
     )
     return lines
+
+
+def _naive(plan: Plan, speed: float) -> str:
+    """What every trial and epoch anew would cost, trials spread evenly over architectures."""
+    options = plan.options
+    passes = options.trials * options.epochs * (plan.counts["train"] + plan.counts["valid"])
+    seconds = [
+        passes / expected_images_per_second(each, plan.image_size[each.name], speed) for each in plan.architectures
+    ]
+    return (
+        f"without a cache, each trial and epoch anew: {passes:,} passes of whole backbones, about "
+        f"{duration(sum(seconds) / len(seconds))}"
+    )
 
 
 def _there(plan: Plan, cut: CutPlan) -> int:
     """Images whose features at the cut are kept already."""
     options, architecture = plan.options, cut.architecture
     backbones, size = Backbones(options.runs / "backbones", plan.weights), plan.image_size[architecture.name]
-    if architecture.name == "base_cnn" or not backbones.knows(architecture, size, {}):
+    if architecture.shape_parameters or not backbones.knows(architecture, size, {}):
         return 0
     frozen = backbones.frozen(architecture, size, {}, _no_batch)
     cache = FeatureCache(options.runs / "features")
@@ -102,13 +115,9 @@ def saved(ledger: Ledger) -> str:
     if not ledger.served:
         return "no features were used"
     line = f"features of {ledger.served:,} images were used, {ledger.extracted:,} passed the frozen layers"
-    if not ledger.extracted:
-        return f"{line}: all were there already"
-    rate = ledger.extracted / ledger.seconds
-    return (
-        f"{line} ({duration(ledger.seconds)}, {rate:.1f} images/s): "
-        f"the cache saved about {duration((ledger.served - ledger.extracted) / rate)}"
-    )
+    if ledger.extracted:
+        line += f" ({duration(ledger.seconds)}, {ledger.extracted / ledger.seconds:.1f} images/s)"
+    return f"{line}: the cache saved about {duration(max(ledger.seconds_anew - ledger.seconds, 0))}"
 
 
 def _size(count: int) -> str:

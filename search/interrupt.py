@@ -7,7 +7,6 @@ thread ends the process. That is safe at any instant, as a kill is.
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ PATIENCE = 2.5  # seconds for an orderly end
 @contextmanager
 def prompt_interrupt(line: str) -> Iterator[None]:
     """While the block runs, SIGINT ends the process at the latest `PATIENCE` seconds later: exit code 130, one line."""
+    stderr = os.dup(2)  # TensorFlow's import puts another file in its place for a while
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     ended = threading.Event()
@@ -27,8 +27,7 @@ def prompt_interrupt(line: str) -> Iterator[None]:
             if ended.is_set():
                 return
             if byte[0] == signal.SIGINT and not ended.wait(PATIENCE):
-                sys.stderr.write(f"{line}\n")
-                sys.stderr.flush()
+                os.write(stderr, f"{line}\n".encode())
                 os._exit(130)
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -42,3 +41,4 @@ def prompt_interrupt(line: str) -> Iterator[None]:
         os.close(writer)
         thread.join()
         os.close(reader)
+        os.close(stderr)

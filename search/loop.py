@@ -24,7 +24,7 @@ from search.engines import Engine, Proposal
 from search.models import ModelKeeper, best_trials
 from search.progress import SearchProgress
 from search.training.fitting import TrialFailed
-from search.training.trial import AfterEpoch, Setting, is_head, run_trial
+from search.training.trial import AfterEpoch, Setting, inputs_of, is_head, run_trial
 from spaces.declaration import Configuration
 
 FAILURES_IN_A_ROW = 3
@@ -57,17 +57,17 @@ def run_search(run: SearchRun) -> None:
     setting = run.setting
     bar = SearchProgress(setting.objective, run.trials, len(ended), setting.epochs, best[0].value if best else None)
     with bar, threadpool_limits(1, "blas"):  # heads train side by side, each on one core
-        try:
-            while batch := run.engine.propose(run.enqueued, run.trials, begun):
-                fresh = [each for each in batch if each.number not in ended]
-                for trial in _run_batch(run, fresh, known, bar):
-                    ended[trial.number] = trial
-                run.keeper.tidy()
-                for proposal in batch:
-                    run.engine.tell(ended[proposal.number], _objective(run, ended[proposal.number]))
-                _check_failures(ended, [each.number for each in fresh])
-        finally:
-            run.engine.save()
+        while batch := run.engine.propose(run.enqueued, run.trials, begun):
+            fresh = [each for each in batch if each.number not in ended]
+            for trial in _run_batch(run, fresh, known, bar):
+                ended[trial.number] = trial
+            run.keeper.tidy()
+            for proposal in batch:
+                run.engine.tell(ended[proposal.number], _objective(run, ended[proposal.number]))
+            if failure := _failures_in_a_row(ended, [each.number for each in fresh]):
+                run.engine.save()
+                raise SearchFailed(failure)
+        run.engine.save()
     if len(ended) < run.trials:
         bar.console.print(f"every configuration of the space was tried: {len(ended)} trials")
 
@@ -103,6 +103,8 @@ def _run_batch(
         bar.after_trial(trial)
         return trial
 
+    for proposal in heads:  # what must be found out by TensorFlow is, in the main thread
+        inputs_of(run.setting, proposal.configuration).frozen()
     pool = ThreadPoolExecutor(processors())
     try:
         running = {pool.submit(_attempt, run, each, after_epoch): each for each in heads}
@@ -181,12 +183,11 @@ def _new_trial(run: SearchRun, proposal: Proposal) -> NewTrial:
     )
 
 
-def _check_failures(ended: Mapping[int, Trial], fresh: Sequence[int]) -> None:
-    """Raises: SearchFailed where a trial of this process is the third in a row to fail for the same reason."""
+def _failures_in_a_row(ended: Mapping[int, Trial], fresh: Sequence[int]) -> str | None:
+    """What to say where a trial of this process is the third in a row to fail for the same reason, else None."""
     for number in fresh:
         last = [ended[each] for each in range(number - FAILURES_IN_A_ROW + 1, number + 1) if each in ended]
         reasons = {(trial.reason or "").split(":")[0] for trial in last}
         if len(last) == FAILURES_IN_A_ROW and all(trial.state == FAILED for trial in last) and len(reasons) == 1:
-            raise SearchFailed(
-                f"{FAILURES_IN_A_ROW} trials in a row failed for one reason: {last[-1].reason}; narrow the --space"
-            )
+            return f"{FAILURES_IN_A_ROW} trials in a row failed for one reason: {last[-1].reason}; narrow the --space"
+    return None

@@ -36,6 +36,7 @@ class Architecture:
         cheap_cuts: those a search offers where no GPU is there; deeper ones by --space.
         has_imagenet: whether `--weights imagenet` means anything; else the weights are random.
         parameters: without `frozen`, which is made from the cuts.
+        shape_parameters: names of those parameters that `build` reads.
         gigaflops: floating-point operations of one image's forward pass at the native size, in 1e9, a multiplication
             and an addition counted as two.
     """
@@ -48,6 +49,7 @@ class Architecture:
     cheap_cuts: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     gigaflops: float
+    shape_parameters: tuple[str, ...] = ()
     has_imagenet: bool = True
 
     def cut(self, name: str) -> Cut:

@@ -57,5 +57,6 @@ BASE_CNN = Architecture(
         *(_filters(block) for block in range(1, MOST_BLOCKS + 1)),
     ),
     gigaflops=0.12,  # with the published four blocks
+    shape_parameters=("blocks", *(filters_name(block) for block in range(1, MOST_BLOCKS + 1))),
     has_imagenet=False,
 )

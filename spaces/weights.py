@@ -83,6 +83,13 @@ def network_digest(network: Any) -> str:
         settings = {name: value for name, value in layer.get_config().items() if name != "dtype"}
         sources = [maker[id(tensor)] for tensor in layer_inputs(layer)]
         digest.update(json.dumps([type(layer).__name__, sources, settings], default=str).encode())
+    digest.update(weights_digest(network).encode())
+    return digest.hexdigest()
+
+
+def weights_digest(network: Any) -> str:
+    """A digest of all a network's arrays."""
+    digest = hashlib.blake2b(digest_size=16)
     for array in network.get_weights():
         digest.update(str(array.shape).encode() + array.tobytes())
     return digest.hexdigest()

@@ -195,10 +195,17 @@ class OptunaEngine:
         self._told.append(ended)
 
     def save(self) -> None:
-        """Add what was told to the study."""
-        while self._saved < len(self._told):
-            self.study.add_trial(self._told[self._saved])
-            self._saved += 1
+        """Add what was told to the study.
+
+        Raises: StoreError where the database refuses.
+        """
+        try:
+            while self._saved < len(self._told):
+                self.study.add_trial(self._told[self._saved])
+                self._saved += 1
+        except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+            reason = str(error.__cause__ or error).splitlines()[0]
+            raise StoreError(f"--store: Optuna's study cannot be written: {reason}; free it and resume") from None
 
     def _configuration(self, trial: FrozenTrial) -> dict[str, Value]:
         """The configuration behind an Optuna trial's parameters."""

@@ -24,7 +24,7 @@ WITHOUT_DECAY = frozenset({"bias", "gamma", "beta"})
 class Programs:
     """The programs used last, at most `MOST`."""
 
-    MOST = 4
+    MOST = 2
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[object, ...], Program] = OrderedDict()
@@ -62,7 +62,6 @@ class Program:
         self.trained = [*self.rest.trainable_variables, *(self.head if units else self.head[2:])]
         self.optimizer = make_optimizer(optimizer)
         self.optimizer.build(self.trained)
-        self._start = [np.array(variable) for variable in self.optimizer.variables]
         self._rest_start = self.rest.get_weights()
         spec = self.tf.TensorSpec
         shape = self.rest.input.shape[1:]
@@ -82,8 +81,8 @@ class Program:
 
     def reset(self, seed: int) -> None:
         """Put everything back to its start, the head to its initial weights of that seed."""
-        for variable, start in zip(self.optimizer.variables, self._start, strict=True):
-            variable.assign(start)
+        for variable in self.optimizer.variables:  # counters and moments; the step brings its own learning rate
+            variable.assign(self.tf.zeros_like(variable))
         width = self.rest.output.shape[1]
         self.set_weights([*self._rest_start, *initial_head(width, self.units, self.classes, seed)])
 

@@ -66,14 +66,18 @@ def is_head(configuration: Configuration) -> bool:
     return configuration["frozen"] == architecture.cuts[-1].name
 
 
+def inputs_of(setting: Setting, configuration: Configuration) -> Inputs:
+    """What a configuration trains on."""
+    return setting.source.inputs(architecture_named(str(configuration["architecture"])), configuration)
+
+
 def run_trial(setting: Setting, configuration: Configuration, after_epoch: AfterEpoch) -> Trained:
     """Train and measure a configuration.
 
     Raises: TrialFailed, MemoryError or TensorFlow's ResourceExhaustedError where the trial itself cannot end well.
     """
     start = time.monotonic()
-    architecture = architecture_named(str(configuration["architecture"]))
-    inputs = setting.source.inputs(architecture, configuration)
+    inputs = inputs_of(setting, configuration)
     level = str(configuration["augmentation"])
     valid = inputs.get("valid")
     learner, save = _learner(setting, inputs)

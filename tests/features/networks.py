@@ -93,5 +93,5 @@ def lively_onnx(name: str) -> Lively:
     network, layers = lively(name), frozen_layers(architecture_named(name))
     model = to_onnx(network, list(layers.values()), BATCH)
     shapes = {cut: tuple(network.get_layer(layer).output.shape[1:]) for cut, layer in layers.items()}
-    known = FrozenNetwork(name, network_digest(network), shapes, layers, "onnxruntime", 0.0)
+    known = FrozenNetwork(name, network_digest(network), shapes, layers, "onnxruntime", 0.0, 0.001)
     return Lively(model, onnx_forward(model, layers), known)

@@ -200,13 +200,15 @@ def test_a_harmed_file_is_found_said_and_mended_to_the_same_bits(
     assert capsys.readouterr().err == ""
 
 
-def test_damage_to_a_cut_asked_for_together_is_mended_in_the_same_pass(tmp_path: Path) -> None:
+def test_damage_to_a_cut_asked_for_together_is_mended_when_it_is_used(tmp_path: Path) -> None:
     whole = undisturbed(tmp_path)
     for cut, place in (("high", 0), ("low", -1)):
         (path,) = tmp_path.rglob(f"{cut}.f32")
         flip(path, place)
     cache = FeatureCache(tmp_path)
     ask(cache, "high", ("low", "high"))
+    assert cache.ledger.extracted == BATCH
+    ask(cache, "low", ("low", "high"))
     assert cache.ledger.extracted == BATCH + LAST
     assert contents(tmp_path) == whole
 

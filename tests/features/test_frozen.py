@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ from onnx import numpy_helper
 
 from features import frozen as module
 from features.forward import ALLOWED_DIFFERENCE, BATCH, difference
-from features.frozen import MODEL, RECORD, Backbones, FrozenNetwork, choose_engine
+from features.frozen import MODEL, RECORD, Backbones, Chosen, FrozenNetwork, choose_engine
 from features.onnx_graph import to_onnx
 from plumbing.errors import SpaceError
 from spaces import architecture_named
-from spaces.weights import RANDOM, network_digest
+from spaces.weights import RANDOM
 from tests.features.networks import SHAPE, frozen_layers, grey_images, lively, plain_keras, small
 
 REPOSITORY = Path(__file__).parents[2]
@@ -31,9 +31,8 @@ ONNX_VERSION = f"onnxruntime {module.version('onnxruntime')}"
 
 
 @pytest.fixture(autouse=True)
-def _a_machine_without_gpu_where_onnx_is_not_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+def _a_machine_without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spaces.tensorflow_runtime.has_gpu", lambda: False)
-    monkeypatch.setattr(module, "_seconds", lambda *arguments: 1.0)
 
 
 def first_batch() -> NDArray[np.float32]:
@@ -53,7 +52,8 @@ def test_a_record_says_what_the_network_is(tmp_path: Path) -> None:
     assert not ours.knows(LITE, 32, {})
     known, network = ours.frozen(LITE, 32, {}, first_batch), ours.network(LITE, 32, {})
     assert ours.knows(LITE, 32, {})
-    assert (known.architecture, known.digest) == ("efficientnet_lite0", network_digest(network))
+    assert known.architecture == "efficientnet_lite0"
+    assert known.seconds_an_image > 0
     assert known.layers == frozen_layers(LITE)
     assert known.shapes == {"below_last_two_blocks": (1, 1, 192), "below_last_block": (1, 1, 192), "all": (1280,)}
     assert known.engine == ONNX_VERSION
@@ -66,7 +66,7 @@ def test_a_record_says_what_the_network_is(tmp_path: Path) -> None:
 # Reads a record and computes a batch, in a process that must not load TensorFlow.
 READ = """
 import json, sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 import numpy as np
 from features.frozen import Backbones
@@ -137,11 +137,11 @@ def test_a_network_is_built_once_and_again_where_its_shape_changes(tmp_path: Pat
 
 @pytest.mark.parametrize(
     "change",
-    [{"size": 33}, {"architecture": BASE}, *({"configuration": SHAPE | {name: 48}} for name in SHAPE)],
+    [{"size": 33}, {"architecture": LITE}, *({"configuration": SHAPE | {name: 48}} for name in SHAPE)],
     ids=["size", "architecture", *SHAPE],
 )
 def test_another_backbone_has_another_folder(tmp_path: Path, change: dict[str, Any]) -> None:
-    asked: dict[str, Any] = {"architecture": LITE, "size": 32, "configuration": SHAPE}
+    asked: dict[str, Any] = {"architecture": BASE, "size": 32, "configuration": SHAPE}
     before, after = (backbones(tmp_path).folder(*each.values()) for each in (asked, asked | change))
     assert before != after
     assert before.parent == after.parent == tmp_path
@@ -174,7 +174,7 @@ def test_other_weights_are_other_features_to_the_cache(tmp_path: Path) -> None:
     lively("base_cnn").save_weights(file)
     given = Backbones(tmp_path / "given", {"base_cnn": str(file)}).frozen(BASE, 32, SHAPE, first_batch)
     drawn = backbones(tmp_path).frozen(BASE, 32, SHAPE, first_batch)
-    assert given.digest == network_digest(lively("base_cnn")) != drawn.digest
+    assert given.digest != drawn.digest
 
 
 def test_weights_that_do_not_fit_are_told_and_leave_no_folder(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_weights_that_do_not_fit_are_told_and_leave_no_folder(tmp_path: Path) ->
     ours = Backbones(tmp_path / "backbones", {"base_cnn": str(file)})
     with pytest.raises(SpaceError, match="does not fit the network"):
         ours.frozen(BASE, 32, SHAPE, first_batch)
-    assert not list(tmp_path.glob("backbones/*"))
+    assert [path.name for path in tmp_path.glob("backbones/*")] == ["lock"]
 
 
 FOLDER = """
@@ -212,15 +212,15 @@ def test_a_change_of_our_code_asks_for_another_folder(tmp_path: Path) -> None:
     assert len(set(found)) == 3
 
 
-def choose(network: Any) -> tuple[str, float, bytes | None]:
+def choose(network: Any) -> Chosen:
     return choose_engine("net", network, {"all": network.layers[-1].name}, grey_images(network.input.shape[1]))
 
 
 def test_a_network_that_onnx_runtime_agrees_on_is_run_by_it(capsys: pytest.CaptureFixture[str]) -> None:
-    engine, apart, content = choose(small(lambda layers, grey: layers.Conv2D(4, 3)(grey)))
-    assert engine == ONNX_VERSION
-    assert apart <= ALLOWED_DIFFERENCE
-    assert content is not None
+    chosen = choose(small(lambda layers, grey: layers.Conv2D(4, 3)(grey)))
+    assert chosen.engine == ONNX_VERSION
+    assert chosen.difference <= ALLOWED_DIFFERENCE
+    assert chosen.model is not None
     assert capsys.readouterr().err == ""
 
 
@@ -238,9 +238,9 @@ UNTRANSLATED: dict[str, tuple[Build, str]] = {
 def test_a_layer_that_is_not_translated_leaves_the_work_to_keras_and_is_named(
     capsys: pytest.CaptureFixture[str], build: Build, layer: str
 ) -> None:
-    engine, apart, content = choose(small(build))
-    assert engine.startswith("keras ")
-    assert (apart, content) == (0.0, None)
+    chosen = choose(small(build))
+    assert chosen.engine.startswith("keras ")
+    assert (chosen.difference, chosen.model) == (0.0, None)
     told = f"net: ONNX Runtime cannot run {layer}; Keras computes its features instead\n"
     assert capsys.readouterr().err == told
 
@@ -274,22 +274,78 @@ def test_a_graph_that_disagrees_leaves_the_work_to_keras_and_says_by_how_much(
 
 def test_where_a_gpu_is_keras_computes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("spaces.tensorflow_runtime.has_gpu", lambda: True)
-    assert choose(lively("base_cnn"))[0].startswith("keras ")
+    assert choose(lively("base_cnn")).engine.startswith("keras ")
     assert capsys.readouterr().err == ""
 
 
-def test_where_onnx_runtime_is_slower_keras_computes(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def harm_files() -> list[Any]:
+    def flip(path: Path) -> None:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+
+    def cut_short(path: Path) -> None:
+        path.write_bytes(path.read_bytes()[:-7])
+
+    names = (RECORD, MODEL, "whole.weights.h5", "whole-2-64.json")
+    files = [pytest.param(name, harm, id=f"{name} {harm.__name__}") for name in names for harm in (flip, cut_short)]
+    return [*files, pytest.param(RECORD, Path.unlink, id="no record"), pytest.param(MODEL, Path.unlink, id="no model")]
+
+
+@pytest.mark.parametrize(("name", "harm"), harm_files())
+def test_a_harmed_file_is_found_said_and_the_record_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, harm: Callable[[Path], None]
 ) -> None:
-    seconds = iter([1.0, 2.0])
-    monkeypatch.setattr(module, "_seconds", lambda *arguments: next(seconds))
-    assert choose(lively("base_cnn"))[0].startswith("keras ")
+    ours, asked = backbones(tmp_path), (LITE, 32, {})
+    known, folder = ours.frozen(*asked, first_batch), ours.folder(*asked)
+    model = (folder / MODEL).read_bytes()
+    harm(folder / name)
     assert capsys.readouterr().err == ""
+    again = backbones(tmp_path).frozen(*asked, first_batch)
+    assert replace(again, seconds_an_image=known.seconds_an_image) == known
+    told = capsys.readouterr().err
+    assert told.startswith(f"{folder}: damaged (")
+    assert told.endswith("), made again\n")
+    assert (folder / MODEL).read_bytes() == model
+
+
+FRESH = """
+import sys
+from pathlib import Path
+import numpy as np
+from features.frozen import Backbones
+from spaces import architecture_named
+backbones = Backbones(Path(sys.argv[1]), {"efficientnet_lite0": "random"})
+import tensorflow
+print("ready", flush=True)
+sys.stdin.readline()
+def first_batch():
+    print("made", flush=True)
+    return np.ones((32, 32, 32, 1), np.float32)
+known = backbones.frozen(architecture_named("efficientnet_lite0"), 32, {}, first_batch)
+print(known.digest)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_that_start_with_nothing_make_one_record(tmp_path: Path) -> None:
+    line = [sys.executable, "-c", FRESH, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": REPOSITORY}
+    processes = [subprocess.Popen(line, **pipes) for _ in range(2)]  # type: ignore[call-overload]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    told = [process.communicate(timeout=120)[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sorted(len(each) for each in told) == [1, 2]  # one of them made it
+    assert told[0][-1] == told[1][-1]
 
 
 def test_a_record_is_what_the_file_says(tmp_path: Path) -> None:
     ours = backbones(tmp_path)
     known = ours.frozen(BASE, 32, SHAPE, first_batch)
-    written: Mapping[str, Any] = json.loads((ours.folder(BASE, 32, SHAPE) / RECORD).read_text())
+    written: Mapping[str, Any] = json.loads((ours.folder(BASE, 32, SHAPE) / RECORD).read_text()[8:])["network"]
     shapes = {cut: tuple(shape) for cut, shape in written["shapes"].items()}
     assert FrozenNetwork(**{**written, "shapes": shapes}) == known

@@ -14,7 +14,7 @@ from radiographs.dataset import SizedPixels
 
 COUNT = 70  # two batches and a part of a third
 SHAPES = {"low": (2, 4), "high": (4,)}
-TOY = FrozenNetwork("toy", "1234", SHAPES, {"low": "low_layer", "high": "high_layer"}, "toy 1.0", 0.0)
+TOY = FrozenNetwork("toy", "1234", SHAPES, {"low": "low_layer", "high": "high_layer"}, "toy 1.0", 0.0, 0.001)
 HIGH_BYTES, LOW_BYTES = COUNT * 4 * 4, COUNT * 8 * 4
 
 

@@ -17,7 +17,7 @@ from spaces import ARCHITECTURES, architecture_named
 from spaces.architecture import Architecture, Cut
 from spaces.network import initial_head, make_rest, make_tail, make_trunk, whole_model
 from spaces.tensorflow_runtime import keras
-from spaces.weights import network_digest
+from spaces.weights import weights_digest
 from tests.spaces.networks import HEAD, NAMES, backbone_at, configuration_of, grey_images, smallest
 
 REPOSITORY = Path(__file__).parents[2]
@@ -166,9 +166,9 @@ def test_the_rest_is_a_copy_that_starts_as_the_backbone_and_nothing_where_all_is
 
 
 def test_training_a_tail_leaves_the_backbone_as_it_was(network: CutNetwork) -> None:
-    before = network_digest(network.backbone)
+    before = weights_digest(network.backbone)
     network.tail.set_weights([array + 1 for array in network.tail.get_weights()])
-    assert network_digest(network.backbone) == before
+    assert weights_digest(network.backbone) == before
     assert network.backbone.trainable_variables == []
 
 
@@ -225,9 +225,9 @@ DIGESTS = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from tests.spaces.networks import ARCHITECTURES, smallest
-from spaces.weights import network_digest
+from spaces.weights import weights_digest
 for architecture in reversed(ARCHITECTURES):
-    print(architecture.name, network_digest(smallest(architecture)))
+    print(architecture.name, weights_digest(smallest(architecture)))
 """
 
 
@@ -243,7 +243,7 @@ def digests_elsewhere() -> dict[str, str]:
 def test_random_weights_are_the_same_in_every_process(
     architecture: Architecture, digests_elsewhere: dict[str, str]
 ) -> None:
-    assert network_digest(smallest(architecture)) == digests_elsewhere[architecture.name]
+    assert weights_digest(smallest(architecture)) == digests_elsewhere[architecture.name]
 
 
 @pytest.mark.parametrize(("classes", "shape"), [(2, (2, 1)), (14, (2, 14))])

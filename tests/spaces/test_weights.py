@@ -10,7 +10,7 @@ import pytest
 from plumbing.errors import SpaceError
 from spaces import ARCHITECTURES, architecture_named
 from spaces.tensorflow_runtime import keras
-from spaces.weights import IMAGENET, RANDOM, build_backbone, identity_of, network_digest, weights_of
+from spaces.weights import IMAGENET, RANDOM, build_backbone, identity_of, weights_digest, weights_of
 from tests.spaces.networks import configuration_of, grey_images, smallest
 
 DENSE = architecture_named("densenet121")
@@ -60,7 +60,7 @@ def test_a_file_saved_from_our_backbone_loads_at_any_size(tmp_path: Path) -> Non
     file = tmp_path / "efficientnet_lite0.weights.h5"
     source.save_weights(file)
     loaded = fresh(32, weights_of(LITE, str(tmp_path)))
-    assert network_digest(loaded) == network_digest(source) != network_digest(fresh(32))
+    assert weights_digest(loaded) == weights_digest(source) != weights_digest(fresh(32))
     assert loaded.trainable_variables == []
 
 
@@ -78,7 +78,7 @@ def test_a_file_saved_as_the_error_advises_gives_the_same_features(tmp_path: Pat
     preprocessed = keras().Model(loaded.input, loaded.get_layer("preprocessing").output)(images)
     expected = source(preprocessed, training=False).numpy()
     np.testing.assert_allclose(loaded(images, training=False).numpy(), expected, rtol=1e-5, atol=1e-6 * expected.max())
-    assert network_digest(loaded) != network_digest(smallest(architecture))
+    assert weights_digest(loaded) != weights_digest(smallest(architecture))
 
 
 def test_a_file_in_the_layout_of_keras_2_loads(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_file_in_the_layout_of_keras_2_loads(tmp_path: Path) -> None:
 
     with h5py.File(file, "w") as opened:
         save_weights_to_hdf5_group(opened, source)
-    assert network_digest(fresh(32, str(file))) == network_digest(source)
+    assert weights_digest(fresh(32, str(file))) == weights_digest(source)
 
 
 def other_network(file: Path) -> None:
@@ -151,8 +151,8 @@ def test_every_architecture_tells_whether_it_has_imagenet_weights() -> None:
 
 def test_a_digest_changes_with_any_array() -> None:
     backbone = fresh(32)
-    before = network_digest(backbone)
+    before = weights_digest(backbone)
     arrays = backbone.get_weights()
     arrays[-1][0] += 1e-6
     backbone.set_weights(arrays)
-    assert network_digest(backbone) != before
+    assert weights_digest(backbone) != before
