@@ -279,8 +279,8 @@ def test_the_line_before_the_last_tells_what_the_cache_saved(searcher: Searcher,
     told = f"features of {served:,} images were used, {images:,} passed the frozen layers ("
     assert ended.out.splitlines()[-2].startswith(told)
     again = searcher.here(capsys, *frozen, "--trials", trials + 1)
-    told = f"features of {served // trials:,} images were used, 0 passed the frozen layers: all were there already"
-    assert again.out.splitlines()[-2] == told
+    told = f"features of {served // trials:,} images were used, 0 passed the frozen layers: the cache saved about "
+    assert again.out.splitlines()[-2].startswith(told)
     nothing = searcher.here(capsys, *frozen, "--trials", trials + 1)
     assert nothing.out.splitlines()[-2] == "no features were used"
 

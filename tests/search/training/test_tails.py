@@ -178,6 +178,7 @@ def test_programs_are_shared_by_trials_of_one_shape_and_the_oldest_are_dropped()
     first = get(0)
     assert get(0, lr=0.5, conv_dropout=0.4, weight_decay=0.1, label_smoothing=0.1, batch_size=64) is first
     assert get(0, optimizer="adam") is not first
+    assert get(0) is first
     assert programs.get(backbone, CUT, {**PLAIN, "units": 0}, 14) is not first
     assert get(0) is first  # used again: not the oldest any more
     for units in range(1, Programs.MOST):
