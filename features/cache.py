@@ -7,7 +7,6 @@ folder lets one process compute what others wait for; a kill loses one batch. Wi
 computes the same numbers again, in memory. Files not used for longest go first where the budget asks for room.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,7 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from features.chunks import ChunkedFile, read_only
 from features.extractor import Views, code_of_views, extract
 from features.forward import BATCH, Forward
 from features.frozen import FrozenNetwork
-from plumbing.files import locked
+from plumbing.files import locked, locked_if_free
 from plumbing.progress import console, progress_bar
 from plumbing.seeds import DATA_SEED
 
@@ -182,16 +181,19 @@ class FeatureCache:
         """Whether a file has its whole length, or is given it now, those not used for longest removed for it."""
         assert self.folder is not None
         with locked(self.folder / "lock"):
+            if not file.growth:
+                file.reserve()
+                return True
             kept = {path: path.stat() for path in self.folder.glob("*/*/*.f32")}
             over = sum(status.st_size for status in kept.values()) + file.growth - self.budget
             others = [path for path in kept if path.parent != file.path.parent]
-            if file.growth and over > sum(kept[path].st_size for path in others):
+            if over > sum(kept[path].st_size for path in others):
                 return False
             for path in sorted(others, key=lambda path: kept[path].st_mtime_ns):
-                if over <= 0 or not file.growth:
+                if over <= 0:
                     break
                 over -= kept[path].st_size if _remove(path) else 0
-            if file.growth and over > 0:
+            if over > 0:
                 return False
             file.reserve()
             return True
@@ -209,18 +211,7 @@ def _stamp(file: ChunkedFile) -> None:
 
 def _remove(path: Path) -> bool:
     """Remove a file that no process is filling; whether it was removed."""
-    with _locked_if_free(path.parent / "lock") as free:
+    with locked_if_free(path.parent / "lock") as free:
         if free:
             ChunkedFile(path, 0, (), 1).remove()
     return free
-
-
-@contextmanager
-def _locked_if_free(path: Path) -> Iterator[bool]:
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True

@@ -1,12 +1,12 @@
 """`--explain`: the plan for a person, before anything runs; and what the cache saved, after."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from features.cache import FeatureCache, Ledger
 from features.extractor import Images, Views
-from features.frozen import Backbones, FrozenNetwork
+from features.frozen import Backbones, FrozenNetwork, read_record
 from radiographs.dataset import SizedPixels
 from radiographs.pixels import PixelStore
 from search.feature_plan import GIB, CutPlan, budget_of, expected_images_per_second, matrix_speed
@@ -28,9 +28,10 @@ def explain(plan: Plan) -> str:
     ]
     budget = budget_of(options.runs, options.cache_gib)
     cuts, speed = plan.cuts(budget), matrix_speed()
+    there = _images_there(plan, cuts)
     for architecture in plan.architectures:
         lines += _architecture(plan, architecture)
-        own = [cut for cut in cuts if cut.architecture is architecture]
+        own = {cut: there[cut] for cut in cuts if cut.architecture is architecture}
         lines += _features(plan, architecture, own, speed)
     if cuts:
         lines += ["", _naive(plan, speed)]
@@ -48,15 +49,18 @@ def _architecture(plan: Plan, architecture: Architecture) -> list[str]:
     return lines
 
 
-def _features(plan: Plan, architecture: Architecture, cuts: Sequence[CutPlan], speed: float) -> list[str]:
-    """A line a cut, and the time that one pass for all of them takes."""
+def _features(plan: Plan, architecture: Architecture, cuts: Mapping[CutPlan, int], speed: float) -> list[str]:
+    """A line a cut, and the time that one pass for all of them takes.
+
+    Args:
+        cuts: with the images whose features are kept already.
+    """
     if not cuts:
         return []
     options, size = plan.options, plan.image_size[architecture.name]
     rate = expected_images_per_second(architecture, size, speed)
     lines, left = [], 0
-    for cut in cuts:
-        there = _there(plan, cut)
+    for cut, there in cuts.items():
         kept = cut.kept and options.feature_cache
         fate = f"{there:,} of them there already" if kept else "not kept, computed anew each time"
         lines.append(f"  frozen {cut.cut.name}: at most {cut.images:,} images' features, {_size(cut.bytes)}; {fate}")
@@ -81,33 +85,32 @@ def _naive(plan: Plan, speed: float) -> str:
     )
 
 
-def _there(plan: Plan, cut: CutPlan) -> int:
-    """Images whose features at the cut are kept already."""
-    options, architecture = plan.options, cut.architecture
-    backbones, size = Backbones(options.runs / "backbones", plan.weights), plan.image_size[architecture.name]
-    if architecture.shape_parameters or not backbones.knows(architecture, size, {}):
-        return 0
-    frozen = backbones.frozen(architecture, size, {}, _no_batch)
-    cache = FeatureCache(options.runs / "features")
-    images = plan.listed.images
-    known = PixelStore(options.runs / "pixels").remembered(plan.listed.root, list(images["path"]))
-    return sum(
-        _held(cache, frozen, cut, size, [known.get(path, "") for path in group["path"]], str(split))
-        for split, group in images.groupby("split")
-    )
+def _images_there(plan: Plan, cuts: Sequence[CutPlan]) -> dict[CutPlan, int]:
+    """For each cut, the images whose features are kept already."""
+    runs, table = plan.options.runs, plan.listed.images
+    backbones, cache = Backbones(runs / "backbones", plan.weights), FeatureCache(runs / "features")
+    known = PixelStore(runs / "pixels").remembered(plan.listed.root, list(table["path"]))
+    digests = {str(split): tuple(known.get(path, "") for path in of["path"]) for split, of in table.groupby("split")}
+    records: dict[str, FrozenNetwork | None] = {}
+    for architecture in plan.architectures:
+        folder = backbones.folder(architecture, plan.image_size[architecture.name], {})
+        records[architecture.name] = None if architecture.shape_parameters else read_record(folder)
+    there = {}
+    for cut in cuts:
+        record, size = records[cut.architecture.name], plan.image_size[cut.architecture.name]
+        there[cut] = 0 if record is None else _held(cache, record, cut, size, digests)
+    return there
 
 
 def _held(
-    cache: FeatureCache, frozen: FrozenNetwork, cut: CutPlan, size: int, digests: Sequence[str], split: str
+    cache: FeatureCache, record: FrozenNetwork, cut: CutPlan, size: int, digests: Mapping[str, tuple[str, ...]]
 ) -> int:
-    images = Images(SizedPixels(size, np.zeros((0, size, size), np.uint8), {}), tuple(digests))
-    views = (("no", 0), *(cut.views if split == "train" else ()))
-    held = [cache.holds(frozen, Views(images, level, view), cut.cut.name) for level, view in views]
-    return sum(held) * len(digests)
-
-
-def _no_batch() -> np.ndarray:
-    raise AssertionError("a record that is there needs no batch")
+    pixels, held = SizedPixels(size, np.zeros((0, size, size), np.uint8), {}), 0
+    for split, of_split in digests.items():
+        for level, view in (("no", 0), *(cut.views if split == "train" else ())):
+            views = Views(Images(pixels, of_split), level, view)
+            held += len(views) if cache.holds(record, views, cut.cut.name) else 0
+    return held
 
 
 def saved(ledger: Ledger) -> str:

@@ -1,13 +1,12 @@
 """The models of a search's best trials, kept below the runs folder; the others' are removed."""
 
-import fcntl
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from plumbing.errors import UsageError
-from plumbing.files import atomic_path
+from plumbing.files import atomic_path, locked_if_free
 from results.connection import hide_password, sqlite_path
 from results.records import FINISHED, Search, Trial
 from results.store import Store
@@ -42,14 +41,9 @@ def only_one(name: str, folder: Path) -> Iterator[None]:
 
     Raises: UsageError.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"search {name} is running in another process; wait for it, or give another --name"
-            ) from None
+    with locked_if_free(folder / "lock") as free:
+        if not free:
+            raise UsageError(f"search {name} is running in another process; wait for it, or give another --name")
         yield
 
 

@@ -123,3 +123,15 @@ def test_saved_is_what_all_uses_would_have_taken_less_what_was_spent(
     ledger.add(served=served, seconds_anew=0.1 * served)
     ledger.add(extracted=extracted, seconds=seconds)
     assert saved(ledger) == told
+
+
+def test_explain_leaves_a_damaged_record_to_the_search(searcher: Searcher, capsys: Capsys, knowing: None) -> None:
+    records = sorted(searcher.runs.glob("backbones/efficientnet_lite0-*/record.json"))
+    assert records
+    for path in records:
+        path.write_text("{")
+    before = sorted(searcher.folder.rglob("*"))
+    ended = searcher.here(capsys, flags=("--explain",))
+    assert ended.code == 0
+    assert {fate for *_, fate in frozen_lines(ended.out).values()} == {"0 of them there already"}
+    assert sorted(searcher.folder.rglob("*")) == before
