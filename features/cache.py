@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from features.chunks import ChunkedFile, read_only
 from features.extractor import Views, code_of_views, extract
-from features.forward import BATCH, Forward
-from features.frozen import FrozenNetwork
+from features.forward import BATCH, PIECE, Forward
+from features.records import FrozenNetwork
 from plumbing.files import locked, locked_if_free
 from plumbing.progress import console, progress_bar
 from plumbing.seeds import DATA_SEED
@@ -109,7 +109,7 @@ class FeatureCache:
         return self._file(self.folder, network, views, cut).is_complete()
 
     def _file(self, folder: Path, network: FrozenNetwork, views: Views, cut: str) -> ChunkedFile:
-        numbers = [views.level, views.view, DATA_SEED, BATCH]
+        numbers = [views.level, views.view, DATA_SEED, BATCH, PIECE]
         settings = [network.digest, network.engine, sorted(network.layers.items()), *numbers, code_of_views()]
         settings.append(views.images.key)
         key = hashlib.blake2b(json.dumps(settings).encode(), digest_size=12).hexdigest()

@@ -1,16 +1,18 @@
-"""Views of images through frozen layers, in fixed padded batches.
+"""Views of images through frozen layers, in fixed pieces and batches.
 
-Batches are fixed because a network's last bits change with the batch size: the same images in the same order give the
-same bits, whoever asks and whenever. The next batch's views are made in other threads while one is computed.
+They are fixed because a network's last bits can change with the number of images in a run: the same images in the same
+order give the same bits, whoever asks and whenever. Each thread makes the views of a piece and runs the layers on them,
+so that no core waits for another; results come in order, batch by batch.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +23,8 @@ from features.forward import BATCH, Forward, processors
 from radiographs import augmentation, decoding
 from radiographs.augmentation import view_of
 from radiographs.dataset import SizedPixels
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -72,35 +76,44 @@ def code_of_views() -> str:
 
 
 def view_batches(views: Views, batches: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Number and views (images, size, size, 1) uint8 of each of these batches, made one batch ahead."""
-
-    def make(digest: str) -> NDArray[np.uint8]:
-        return view_of(views.images.pixels.of(digest), views.level, digest, views.view)
-
-    with ThreadPoolExecutor(processors()) as pool:
-
-        def begin(position: int) -> list[Future[NDArray[np.uint8]]]:
-            if position == len(batches):
-                return []
-            return [pool.submit(make, digest) for digest in views.of_batch(batches[position])]
-
-        ahead = begin(0)
-        for position, batch in enumerate(batches):
-            current, ahead = ahead, begin(position + 1)
-            yield batch, np.stack([future.result() for future in current])[..., None]
-
-
-def padded(views: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """At most `BATCH` views (images, size, size, 1) as (BATCH, size, size, 1) float32, zeros after them."""
-    whole = np.zeros((BATCH, *views.shape[1:]), np.float32)
-    whole[: len(views)] = views
-    return whole
+    """Number and views (images, size, size, 1) uint8 of each of these batches."""
+    for batch, pieces in _by_pieces(views, batches, 1, lambda made: made):
+        yield batch, np.concatenate(pieces)
 
 
 def extract(
     forward: Forward, views: Views, cuts: Sequence[str], batches: Sequence[int]
 ) -> Iterator[tuple[int, dict[str, NDArray[np.float32]]]]:
     """Number and features (images, *shape), cut by cut, of each of these batches."""
-    for batch, made in view_batches(views, batches):
-        found = forward(padded(made), cuts)
-        yield batch, {cut: features[: len(made)] for cut, features in zip(cuts, found, strict=True)}
+    for batch, pieces in _by_pieces(views, batches, forward.piece, lambda made: forward(made, cuts)):
+        yield batch, {cut: np.concatenate(of_cut) for cut, of_cut in zip(cuts, zip(*pieces, strict=True), strict=True)}
+
+
+def _by_pieces(
+    views: Views, batches: Sequence[int], piece: int, function: Callable[[NDArray[np.uint8]], Result]
+) -> Iterator[tuple[int, list[Result]]]:
+    """Number of each of these batches and the function of each piece of its views.
+
+    Threads work up to four batches ahead, so that all cores have work while the caller writes.
+    """
+
+    def work(digests: Sequence[str]) -> Result:
+        pixels = views.images.pixels
+        made = [view_of(pixels.of(digest), views.level, digest, views.view) for digest in digests]
+        return function(np.stack(made)[..., None])
+
+    def begin(batch: int) -> list[Future[Result]]:
+        digests = views.of_batch(batch)
+        return [pool.submit(work, digests[start : start + piece]) for start in range(0, len(digests), piece)]
+
+    ahead = 1 + min(-(-processors() * piece // BATCH), 3)
+    pool = ThreadPoolExecutor(processors())
+    begun: list[list[Future[Result]]] = []
+    try:
+        for position, batch in enumerate(batches):
+            while len(begun) < min(position + ahead + 1, len(batches)):
+                begun.append(begin(batches[len(begun)]))
+            yield batch, [future.result() for future in begun[position]]
+            begun[position].clear()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -64,6 +65,7 @@ def run_command(command: str, main: Callable[[Sequence[str]], int], arguments: S
     try:
         code = main(arguments)
         sys.stdout.flush()
+        gc.freeze()  # Python ends now: looking for cycles in all that was loaded would take it half a second
         return code
     except UserError as error:
         print(f"{command}: {one_line(str(error))}", file=sys.stderr)

@@ -6,7 +6,8 @@ import numpy as np
 
 from features.cache import FeatureCache, Ledger
 from features.extractor import Images, Views
-from features.frozen import Backbones, FrozenNetwork, read_record
+from features.frozen import Backbones
+from features.records import FrozenNetwork, read_record
 from radiographs.dataset import SizedPixels
 from radiographs.pixels import PixelStore
 from search.feature_plan import GIB, CutPlan, budget_of, expected_images_per_second, matrix_speed

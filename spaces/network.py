@@ -80,6 +80,11 @@ def outputs_of(classes: int) -> int:
     return 1 if classes == 2 else classes
 
 
+def probability_of(classes: int) -> str:
+    """The activation that makes probabilities of logits."""
+    return "sigmoid" if classes == 2 else "softmax"
+
+
 def initial_head(features: int, units: int, classes: int, seed: int) -> Weights:
     """A head's weights before training: hidden kernel (features, units), hidden bias, kernel, bias, all float32.
 
@@ -107,5 +112,5 @@ def whole_model(backbone: Any, cut: Cut, tail: Any, classes: int) -> Any:
     trunk = make_trunk(backbone, cut)
     grey = keras().Input(backbone.input.shape[1:], name="grey")
     logits = tail(grey if trunk is None else trunk(grey, training=False))
-    probability = keras().layers.Activation("sigmoid" if classes == 2 else "softmax", name="probability")(logits)
+    probability = keras().layers.Activation(probability_of(classes), name="probability")(logits)
     return keras().Model(grey, probability)

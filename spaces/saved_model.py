@@ -4,14 +4,15 @@ A `.keras` file is a zip of the layers' settings (config.json), the arrays (mode
 (metadata.json). Models that differ in the head alone differ in a few settings and small arrays, so the large rest is
 saved by Keras once, beside what else is known of the backbone, and each winner's file is a copy with its head put in.
 
-    whole.weights.h5                  the arrays of a whole model, the head's missing
-    whole-<classes>-<units>.json      the settings for a task of so many classes and a head of so many hidden units
+    whole.weights.h5    the arrays of a whole model, the head's missing
+    whole.json          the settings of a whole model, and of its tail with and without hidden units; numbers that no
+                        layer has stand for the units and the outputs
 """
 
 import io
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ import numpy as np
 
 from plumbing.files import write_text_atomically
 from spaces.architecture import Architecture, Cut
-from spaces.declaration import Choice, Configuration
-from spaces.network import make_tail, whole_model
+from spaces.declaration import Configuration
+from spaces.network import make_tail, outputs_of, probability_of, whole_model
 
-WEIGHTS, METADATA = "whole.weights.h5", "metadata.json"
-TASK_CLASSES = (2, 14)
+WEIGHTS, SETTINGS, METADATA = "whole.weights.h5", "whole.json", "metadata.json"
+# They stand for units and outputs in the settings of tails; primes, so no backbone has so many features.
+_UNITS, _OUTPUTS = 1009, 1013
 # Where Keras keeps the arrays of the tail's layers: the tail is the whole model's second inner model.
 _TAIL = "layers/functional_1/layers"
 
@@ -35,44 +37,30 @@ def save_parts(network: Any, architecture: Architecture, folder: Path) -> None:
     Args:
         folder: where; it must exist.
     """
-    whole = _whole(network, architecture, 2, 0)
+    from spaces.tensorflow_runtime import keras
+
+    cut, serialized = architecture.cut("all"), keras().saving.serialize_keras_object
+    plain, hidden = (make_tail(network, cut, {"conv_dropout": 0.0, "units": units}, _OUTPUTS) for units in (0, _UNITS))
+    whole = whole_model(network, cut, plain, _OUTPUTS)
     whole.save_weights(folder / WEIGHTS)
     with h5py.File(folder / WEIGHTS, "a") as file:
         for name in [name for name in file[_TAIL] if name.startswith("dense")]:
             del file[_TAIL][name]
-    write_text_atomically(folder / METADATA, json.dumps({"keras_version": _keras_version()}))
-    units = next(each for each in architecture.parameters if each.name == "units")
-    if isinstance(units, Choice):
-        for classes in TASK_CLASSES:
-            for count in units.choices:
-                _save_settings(network, architecture, classes, int(count), folder)
+    settings = serialized(whole)
+    tails = {"plain": _layer(settings, "tail")["config"], "hidden": serialized(hidden)["config"]}
+    write_text_atomically(folder / SETTINGS, json.dumps({"whole": settings, "tails": tails}))
+    write_text_atomically(folder / METADATA, json.dumps({"keras_version": keras().__version__}))
 
 
-def assemble(
-    network: Callable[[], Any],
-    architecture: Architecture,
-    parts: Path,
-    classes: int,
-    dropout: float,
-    head: Sequence[np.ndarray],
-    path: Path,
-) -> None:
+def assemble(parts: Path, classes: int, dropout: float, head: Sequence[np.ndarray], path: Path) -> None:
     """Write the whole model of a head as a `.keras` file, as `spaces.network.whole_model` would be saved.
 
     Args:
-        network: gives the backbone; called only where a head of so many units was not prepared.
         parts: the folder of `save_parts`.
         head: hidden kernel (features, units), hidden bias, kernel, bias; no units, no hidden layer.
     Raises: OSError where the file cannot be written.
     """
     units = int(head[0].shape[1])
-    settings_file = parts / _settings_name(classes, units)
-    if not settings_file.exists():
-        _save_settings(network(), architecture, classes, units, parts)
-    settings = json.loads(settings_file.read_text())
-    for layer in _tail_of(settings):
-        if layer["name"] in ("head_dropout", "head_hidden_dropout"):
-            layer["config"]["rate"] = dropout
     weights = io.BytesIO((parts / WEIGHTS).read_bytes())
     with h5py.File(weights, "a") as file:
         dense = [head[:2], head[2:]] if units else [head[2:]]
@@ -82,8 +70,37 @@ def assemble(
                 group.create_dataset(str(index), data=np.asarray(array, np.float32))
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(METADATA, (parts / METADATA).read_bytes())
-        archive.writestr("config.json", json.dumps(settings))
+        archive.writestr("config.json", json.dumps(_settings(parts, classes, units, dropout)))
         archive.writestr("model.weights.h5", weights.getbuffer())
+
+
+def _settings(parts: Path, classes: int, units: int, dropout: float) -> dict[str, Any]:
+    """The settings of a whole model with such a head."""
+    kept = json.loads((parts / SETTINGS).read_text())
+    whole: dict[str, Any] = kept["whole"]
+    numbers = {_UNITS: units, _OUTPUTS: outputs_of(classes)}
+    tail, probability = _layer(whole, "tail"), _layer(whole, "probability")
+    tail["config"] = _with_numbers(kept["tails"]["hidden" if units else "plain"], numbers)
+    for layer in tail["config"]["layers"]:
+        if layer["name"] in ("head_dropout", "head_hidden_dropout"):
+            layer["config"]["rate"] = dropout
+    probability.update(_with_numbers(probability, numbers))
+    probability["config"]["activation"] = probability_of(classes)
+    return whole
+
+
+def _layer(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(layer for layer in settings["config"]["layers"] if layer["name"] == name)
+    return found
+
+
+def _with_numbers(settings: Any, numbers: Mapping[int, int]) -> Any:
+    """The settings with some numbers replaced, wherever they stand."""
+    if isinstance(settings, dict):
+        return {name: _with_numbers(each, numbers) for name, each in settings.items()}
+    if isinstance(settings, list):
+        return [_with_numbers(each, numbers) for each in settings]
+    return numbers.get(settings, settings) if type(settings) is int else settings
 
 
 def save_with_tail(
@@ -97,32 +114,3 @@ def save_with_tail(
     tail = make_tail(network, cut, configuration, classes)
     tail.set_weights([array for array in weights if array.size])
     whole_model(network, cut, tail, classes).save(path)
-
-
-def _whole(network: Any, architecture: Architecture, classes: int, units: int) -> Any:
-    cut = architecture.cut("all")
-    tail = make_tail(network, cut, {"conv_dropout": 0.0, "units": units}, classes)
-    return whole_model(network, cut, tail, classes)
-
-
-def _save_settings(network: Any, architecture: Architecture, classes: int, units: int, folder: Path) -> None:
-    from spaces.tensorflow_runtime import keras
-
-    settings = keras().saving.serialize_keras_object(_whole(network, architecture, classes, units))
-    write_text_atomically(folder / _settings_name(classes, units), json.dumps(settings))
-
-
-def _settings_name(classes: int, units: int) -> str:
-    return f"whole-{classes}-{units}.json"
-
-
-def _tail_of(settings: dict[str, Any]) -> list[dict[str, Any]]:
-    tail = next(layer for layer in settings["config"]["layers"] if layer["name"] == "tail")
-    layers: list[dict[str, Any]] = tail["config"]["layers"]
-    return layers
-
-
-def _keras_version() -> str:
-    from spaces.tensorflow_runtime import keras
-
-    return str(keras().__version__)

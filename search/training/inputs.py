@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.cache import FeatureCache
-from features.extractor import Images, Views, padded, view_batches
-from features.frozen import Backbones, FrozenNetwork
+from features.extractor import Images, Views, view_batches
+from features.frozen import Backbones
+from features.records import FrozenNetwork
 from radiographs.dataset import Dataset, SizedPixels
 from radiographs.splits import SPLITS
 from spaces.architecture import Architecture, Cut
@@ -60,18 +61,21 @@ class Inputs:
         views = self._views(split, level, view)
         if self.cut.after is None:
             return np.concatenate([made for _, made in view_batches(views, views.batches)])
-        frozen, source = self.frozen(), self.source
+        source, backbone = self.source, self._backbone
         kept = source.kept[self.architecture.name]
         cache = source.cache if self.cut.name in kept else FeatureCache(None, ledger=source.cache.ledger)
-        return cache.features(
-            frozen, lambda: source.backbones.forward(*self._backbone, frozen), views, self.cut.name, kept
-        )
+        while True:
+            frozen = self.frozen()
+            forward = partial(source.backbones.forward, *backbone, frozen)
+            found = cache.features(frozen, forward, views, self.cut.name, kept)
+            if source.backbones.confirmed(*backbone, frozen):
+                return found
 
     def frozen(self) -> FrozenNetwork:
         """What is known of the frozen layers."""
 
         def first_batch() -> NDArray[np.float32]:
-            return padded(next(view_batches(self._views("train", "no", 0), [0]))[1])
+            return next(view_batches(self._views("train", "no", 0), [0]))[1].astype(np.float32)
 
         return self.source.backbones.frozen(*self._backbone, first_batch)
 

@@ -117,15 +117,7 @@ def _learner(setting: Setting, inputs: Inputs) -> tuple[Learner, Callable[[Path]
     if is_head(configuration):
         width = inputs.frozen().shapes[inputs.cut.name][0]
         head = Head(width, configuration, labels, weight, setting.search_seed)
-        return head, lambda path: assemble(
-            inputs.network,
-            inputs.architecture,
-            inputs.folder(),
-            setting.classes,
-            head.dropout,
-            head.get_weights(),
-            path,
-        )
+        return head, lambda path: assemble(inputs.folder(), setting.classes, head.dropout, head.get_weights(), path)
     network = inputs.network()
     program = setting.programs.get(network, inputs.cut, configuration, setting.classes)
     tail = Tail(program, configuration, labels, weight, setting.search_seed)

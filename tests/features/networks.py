@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.forward import BATCH, Forward, onnx_forward
-from features.frozen import FrozenNetwork
 from features.onnx_graph import to_onnx
+from features.records import FrozenNetwork
 from plumbing.seeds import generator_of
 from spaces import architecture_named
 from spaces.architecture import Architecture

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from features.cache import FeatureCache
 from features.extractor import Images, Views
 from features.forward import Forward
-from features.frozen import FrozenNetwork
+from features.records import FrozenNetwork
 from radiographs.dataset import SizedPixels
 
 COUNT = 70  # two batches and a part of a third

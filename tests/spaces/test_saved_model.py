@@ -1,5 +1,7 @@
 """Models put together without TensorFlow are those that Keras would save."""
 
+import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -68,7 +70,7 @@ def test_an_assembled_model_loads_in_safe_mode_and_gives_the_same_bits(
     parts: Any, tmp_path: Path, name: str, units: int, classes: int
 ) -> None:
     head, path = lively_head(name, units, classes), tmp_path / "model.keras"
-    assemble(lambda: built_network(name), architecture_named(name), parts(name), classes, 0.35, head, path)
+    assemble(parts(name), classes, 0.35, head, path)
     loaded = keras().models.load_model(path, safe_mode=True)
     expected = expected_model(name, units, classes, 0.35, head)
     assert dropout_rates(loaded) == dropout_rates(expected) == [0.35] * (2 if units else 1)
@@ -82,7 +84,7 @@ def test_an_assembled_model_loads_in_safe_mode_and_gives_the_same_bits(
 
 def test_an_assembled_model_holds_what_keras_would_save(parts: Any, tmp_path: Path) -> None:
     name, head = "efficientnet_lite0", lively_head("efficientnet_lite0", 64, 14)
-    assemble(lambda: built_network(name), architecture_named(name), parts(name), 14, 0.2, head, tmp_path / "ours.keras")
+    assemble(parts(name), 14, 0.2, head, tmp_path / "ours.keras")
     expected_model(name, 64, 14, 0.2, head).save(tmp_path / "keras.keras")
     members = [sorted(zipfile.ZipFile(tmp_path / f"{made}.keras").namelist()) for made in ("ours", "keras")]
     assert members[0] == members[1]
@@ -98,39 +100,43 @@ def test_the_prepared_parts_stay_as_they_were(parts: Any, tmp_path: Path) -> Non
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     for units in (64, 0, 128):
         head = lively_head(name, units, 2)
-        assemble(never, architecture_named(name), folder, 2, 0.5, head, tmp_path / f"{units}.keras")
+        assemble(folder, 2, 0.5, head, tmp_path / f"{units}.keras")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def never() -> Any:
-    pytest.fail("the network is built")
-
-
-@pytest.mark.parametrize("units", [0, 64, 128, 256])
-def test_units_that_are_choices_are_prepared(parts: Any, tmp_path: Path, units: int) -> None:
-    name = "efficientnet_lite0"
-    for classes in (2, 14):
-        head = lively_head(name, units, classes)
-        assemble(never, architecture_named(name), parts(name), classes, 0.1, head, tmp_path / "model.keras")
-
-
-def test_units_from_a_range_are_prepared_where_they_are_first_needed(tmp_path: Path) -> None:
-    name, folder, path = "base_cnn", tmp_path / "parts", tmp_path / "model.keras"
-    folder.mkdir()
-    save_parts(built_network(name), architecture_named(name), folder)
-    head, asked = lively_head(name, 36, 2), []
-
-    def network() -> Any:
-        asked.append(True)
-        return built_network(name)
-
+@pytest.mark.parametrize("units", [1, 36, 256])
+def test_any_number_of_units_will_do(parts: Any, tmp_path: Path, units: int) -> None:
+    name, path = "base_cnn", tmp_path / "model.keras"
+    head = lively_head(name, units, 2)
     for dropout in (0.0, 0.6):
-        assemble(network, architecture_named(name), folder, 2, dropout, head, path)
+        assemble(parts(name), 2, dropout, head, path)
         loaded = keras().models.load_model(path, safe_mode=True)
-        expected = expected_model(name, 36, 2, dropout, head)
+        expected = expected_model(name, units, 2, dropout, head)
         assert dropout_rates(loaded) == [dropout, dropout]
         assert probabilities(loaded, name).tobytes() == probabilities(expected, name).tobytes()
-    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("classes", [2, 14])
+@pytest.mark.parametrize("units", [0, 64])
+def test_an_assembled_models_settings_are_those_that_keras_writes(
+    parts: Any, tmp_path: Path, units: int, classes: int
+) -> None:
+    name, head = "efficientnet_lite0", lively_head("efficientnet_lite0", units, classes)
+    assemble(parts(name), classes, 0.2, head, tmp_path / "ours.keras")
+    expected_model(name, units, classes, 0.2, head).save(tmp_path / "keras.keras")
+    ours, by_keras = (
+        json.loads(zipfile.ZipFile(tmp_path / f"{made}.keras").read("config.json")) for made in ("ours", "keras")
+    )
+    assert json.dumps(without_counts(ours)) == json.dumps(without_counts(by_keras))
+
+
+def without_counts(settings: Any) -> Any:
+    """The settings without the numbers by which Keras counts models and layers, and those of objects in memory."""
+    if isinstance(settings, dict):
+        return {name: without_counts(each) for name, each in sorted(settings.items()) if name != "shared_object_id"}
+    if isinstance(settings, list):
+        return [without_counts(each) for each in settings]
+    return re.sub(r"_\d+$", "", settings) if isinstance(settings, str) else settings
 
 
 # Puts a model together in a process that must not load TensorFlow.
@@ -138,13 +144,11 @@ ASSEMBLE = """
 import sys
 from pathlib import Path
 import numpy as np
-from spaces import architecture_named
 from spaces.saved_model import assemble
 folder = Path(sys.argv[2])
 with np.load(folder / "head.npz") as file:
     head = [file[name] for name in file]
-architecture = architecture_named("efficientnet_lite0")
-assemble(lambda: sys.exit("built"), architecture, Path(sys.argv[1]), 14, 0.25, head, folder / "model.keras")
+assemble(Path(sys.argv[1]), 14, 0.25, head, folder / "model.keras")
 assert not {"tensorflow", "keras"} & set(sys.modules)
 """
 
@@ -165,7 +169,7 @@ def test_a_model_is_assembled_without_tensorflow(parts: Any, tmp_path: Path, uni
 def test_a_file_that_cannot_be_written_is_an_error(parts: Any, tmp_path: Path) -> None:
     name = "efficientnet_lite0"
     with pytest.raises(OSError):
-        assemble(never, architecture_named(name), parts(name), 2, 0.1, lively_head(name, 0, 2), tmp_path / "no" / "x")
+        assemble(parts(name), 2, 0.1, lively_head(name, 0, 2), tmp_path / "no" / "x")
 
 
 @pytest.mark.parametrize("units", [0, 8])
