@@ -83,6 +83,17 @@ class FeatureCache:
         Raises: OSError where the folder cannot be written or the disk is full.
         """
         self.ledger.add(served=len(views), seconds_anew=len(views) * network.seconds_an_image)
+        return self.extracted(network, forward, views, cut, together)
+
+    def extracted(
+        self,
+        network: FrozenNetwork,
+        forward: Callable[[], Forward],
+        views: Views,
+        cut: str,
+        together: Sequence[str] = (),
+    ) -> NDArray[np.float32]:
+        """What `features` gives, not counted as used."""
         if self.folder is None:
             return self._in_memory(network, forward(), views, cut)
         file = self._file(self.folder, network, views, cut)
@@ -155,18 +166,18 @@ class FeatureCache:
                 console().print(f"features: {file.path}: {told}", soft_wrap=True)
         wanted = [cut for cut in files if missing[cut]]
         if wanted:
-            for batch, found in self._extracted(forward(), views, wanted, sorted(set().union(*missing.values()))):
+            for batch, found in self._passed(forward(), views, wanted, sorted(set().union(*missing.values()))):
                 for cut in wanted:
                     if batch in missing[cut]:
                         files[cut].write(batch, found[cut])
 
     def _in_memory(self, network: FrozenNetwork, forward: Forward, views: Views, cut: str) -> NDArray[np.float32]:
         features = np.empty((len(views), *network.shapes[cut]), np.float32)
-        for batch, found in self._extracted(forward, views, [cut], views.batches):
+        for batch, found in self._passed(forward, views, [cut], views.batches):
             features[batch * BATCH : batch * BATCH + len(found[cut])] = found[cut]
         return read_only(features)
 
-    def _extracted(
+    def _passed(
         self, forward: Forward, views: Views, cuts: Sequence[str], batches: Sequence[int]
     ) -> Iterator[tuple[int, dict[str, NDArray[np.float32]]]]:
         images = sum(len(views.of_batch(batch)) for batch in batches)

@@ -16,6 +16,8 @@ BATCH = 32
 # Images that one thread passes through ONNX Runtime at once. So few stay in a core's cache, and threads that each have
 # images of their own need not wait for one another after every layer: see docs/benchmarks.md, "Extraction".
 PIECE = 2
+# Images on which ONNX Runtime is compared with Keras: the first of the first batch.
+COMPARED = 8
 # Largest difference from Keras' own features, as a share of the largest absolute feature.
 ALLOWED_DIFFERENCE = 1e-4
 
@@ -75,16 +77,19 @@ def onnx_forward(model: Path | bytes, layer_of: Mapping[str, str]) -> Forward:
     return Forward(PIECE, run)
 
 
-def keras_forward(network: Any, layer_of: Mapping[str, str]) -> Forward:
+def keras_forward(network: Any, layer_of: Mapping[str, str], piece: int = BATCH) -> Forward:
     """Run the layers by Keras in inference mode, one call at a time on all cores: what all else is compared with.
 
-    Compiled, because Keras' plain call keeps every layer's output until its end: 8 GB for a batch of DenseNet121.
+    Compiled, because Keras' plain call keeps every layer's output until its end: 8 GB for 32 images of DenseNet121.
+
+    Args:
+        piece: the images of one run.
     """
     from spaces.tensorflow_runtime import tensorflow
 
     tf = tensorflow()
     every = _all_cuts(network, layer_of)
-    signature = [tf.TensorSpec((BATCH, *network.input.shape[1:]), tf.float32)]
+    signature = [tf.TensorSpec((piece, *network.input.shape[1:]), tf.float32)]
     compiled = tf.function(lambda grey: every(grey, training=False), input_signature=signature)
     one_at_a_time = threading.Lock()
 
@@ -93,7 +98,7 @@ def keras_forward(network: Any, layer_of: Mapping[str, str]) -> Forward:
             found = compiled(grey)
         return [np.asarray(found[cut]) for cut in cuts]
 
-    return Forward(BATCH, run)
+    return Forward(piece, run)
 
 
 def _all_cuts(network: Any, layer_of: Mapping[str, str]) -> Any:

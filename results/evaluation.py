@@ -6,6 +6,7 @@ AUC is macro over the classes present, and sensitivity, specificity, precision a
 abnormal was found: P(abnormal) is the sum over the seven abnormal classes.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from results.metrics import ALL_PARTS_CLASSES, FIRST_ABNORMAL, Floats, Integers
 from results.records import ImageList, Measure
 
 Probabilities = NDArray[np.floating[Any]]
+
+METRICS = ("auc", "accuracy", "kappa", "sensitivity", "specificity", "precision", "f1", "brier")
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,7 @@ def image_cases(images: ImageList, probability: Probabilities) -> Cases:
         raise ValueError(f"{len(probability)} probabilities for {len(images.labels)} images; give one each")
     if np.isnan(probability).any():
         raise ValueError(f"row {int(np.isnan(probability).any(axis=1).argmax())}: probability is NaN")
-    patients = np.unique(np.array(images.patients), return_inverse=True)[1]
-    return Cases(images.labels, patients, probability.astype(np.float64))
+    return Cases(images.labels, images.patient_numbers, probability.astype(np.float64))
 
 
 def study_cases(images: ImageList, probability: Probabilities) -> Cases:
@@ -48,36 +50,41 @@ def study_cases(images: ImageList, probability: Probabilities) -> Cases:
     Raises: ValueError as `image_cases`.
     """
     by_image = image_cases(images, probability)
-    _, first, study = np.unique(np.array(images.studies), return_index=True, return_inverse=True)
-    sums = np.zeros((len(first), by_image.probability.shape[1]))
-    np.add.at(sums, study, by_image.probability)
+    study, classes = images.study_numbers, by_image.probability.T
+    first = np.unique(study, return_index=True)[1]
+    sums = np.stack([np.bincount(study, of_class) for of_class in classes], axis=1)
     return Cases(by_image.labels[first], by_image.patients[first], sums / np.bincount(study)[:, None])
 
 
-def all_metrics(cases: Cases, weight: Floats) -> dict[str, Floats]:
-    """Every metric for every draw: name -> (draws,).
+def all_metrics(cases: Cases, weight: Floats, names: Sequence[str] = METRICS) -> dict[str, Floats]:
+    """Every metric, or those named, for every draw: name -> (draws,).
 
     Args:
         weight: (draws, cases).
     """
-    labels, probability, counts = cases.labels, cases.probability, _confusion(cases, weight)
-    if probability.shape[1] == 1:
-        p_abnormal = probability[:, 0]
-        called, area = counts, metrics.auc(labels == 1, p_abnormal, weight)
+    labels, probability = cases.labels, cases.probability
+    classes = probability.shape[1]
+    counts = _confusion(cases, weight)
+    if classes == 1:
+        called = counts
     else:
         p_abnormal, abnormal = probability[:, FIRST_ABNORMAL:].sum(axis=1), (labels >= FIRST_ABNORMAL).astype(np.int64)
         called = metrics.confusion(abnormal, (p_abnormal > 0.5).astype(np.int64), 2, weight)
-        area = metrics.macro_auc(labels, probability, weight)
-    return {
-        "auc": area,
-        "accuracy": metrics.accuracy(counts),
-        "kappa": metrics.kappa(counts),
-        "sensitivity": metrics.sensitivity(called),
-        "specificity": metrics.specificity(called),
-        "precision": metrics.precision(called),
-        "f1": metrics.f1(called),
-        "brier": metrics.brier(labels, probability, weight),
+    make: dict[str, Callable[[], Floats]] = {
+        "auc": lambda: (
+            metrics.auc(labels == 1, probability[:, 0], weight)
+            if classes == 1
+            else metrics.macro_auc(labels, probability, weight)
+        ),
+        "accuracy": lambda: metrics.accuracy(counts),
+        "kappa": lambda: metrics.kappa(counts),
+        "sensitivity": lambda: metrics.sensitivity(called),
+        "specificity": lambda: metrics.specificity(called),
+        "precision": lambda: metrics.precision(called),
+        "f1": lambda: metrics.f1(called),
+        "brier": lambda: metrics.brier(labels, probability, weight),
     }
+    return {name: make[name]() for name in names}
 
 
 def _confusion(cases: Cases, weight: Floats) -> Floats:
@@ -100,9 +107,10 @@ def confusion_counts(images: ImageList, probability: Probabilities) -> Integers:
     return counts
 
 
-def plain_metrics(cases: Cases) -> dict[str, float]:
-    """Every metric of the cases as they are; NaN where it is not defined."""
-    return {name: float(values[0]) for name, values in all_metrics(cases, metrics.ones(len(cases.labels))).items()}
+def plain_metrics(cases: Cases, names: Sequence[str] = METRICS) -> dict[str, float]:
+    """Every metric of the cases as they are, or those named; NaN where it is not defined."""
+    found = all_metrics(cases, metrics.ones(len(cases.labels)), names)
+    return {name: float(values[0]) for name, values in found.items()}
 
 
 def measures(split: str, images: ImageList, probability: Probabilities) -> tuple[Measure, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,16 @@ class ImageList:
     patients: tuple[str, ...]
     studies: tuple[str, ...]
     labels: np.ndarray
+
+    @cached_property
+    def patient_numbers(self) -> np.ndarray:
+        """(images,) int64: each image's patient, numbered from 0 in the order of their names."""
+        return np.unique(np.array(self.patients), return_inverse=True)[1]
+
+    @cached_property
+    def study_numbers(self) -> np.ndarray:
+        """(images,) int64: each image's study, numbered from 0 in the order of their names."""
+        return np.unique(np.array(self.studies), return_inverse=True)[1]
 
 
 @dataclass(frozen=True)

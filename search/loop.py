@@ -18,13 +18,13 @@ from threadpoolctl import threadpool_limits
 from features.forward import processors
 from plumbing import VERSION
 from plumbing.errors import SearchFailed
-from results.records import FAILED, RUNNING, NewTrial, Search, Trial, TrialResult
+from results.records import FAILED, RUNNING, NewTrial, Search, Trial
 from results.store import Store
 from search.engines import Engine, Proposal
 from search.models import ModelKeeper, best_trials
 from search.progress import SearchProgress
 from search.training.fitting import TrialFailed
-from search.training.trial import AfterEpoch, Setting, inputs_of, is_head, run_trial
+from search.training.trial import AfterEpoch, Setting, Trained, inputs_of, is_head, run_trial
 from spaces.declaration import Configuration
 
 FAILURES_IN_A_ROW = 3
@@ -91,6 +91,7 @@ def _run_batch(
     )
     trials = dict(known) | {trial.number: trial for trial in started}
     heads = [proposal for proposal in batch if is_head(proposal.configuration)]
+    heads.sort(key=lambda proposal: -int(proposal.configuration["units"]))  # the longest first, to end together
     stop = threading.Event()
 
     def after_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
@@ -99,7 +100,7 @@ def _run_batch(
         bar.after_epoch(epoch, metrics)
 
     def stored(proposal: Proposal, attempt: Attempt) -> Trial:
-        trial = _store(run, trials[proposal.number], attempt)
+        trial = _keep(run, trials[proposal.number], attempt)
         bar.after_trial(trial)
         return trial
 
@@ -122,15 +123,15 @@ def _run_batch(
 
 @dataclass(frozen=True)
 class Attempt:
-    """How a training ended: with a result, its model kept where it is among the best, or for a reason without."""
+    """How a training ended: well, or for a reason without a result."""
 
-    result: TrialResult | None
+    trained: Trained | None
     reason: str
     seconds: float
 
 
 def _attempt(run: SearchRun, proposal: Proposal, after_epoch: AfterEpoch) -> Attempt:
-    """Train the proposal, and keep its model where it is among the best."""
+    """Train the proposal."""
     start = time.monotonic()
     try:
         trained = run_trial(run.setting, proposal.configuration, after_epoch)
@@ -139,19 +140,19 @@ def _attempt(run: SearchRun, proposal: Proposal, after_epoch: AfterEpoch) -> Att
     except (MemoryError, _out_of_memory()) as error:
         reason = f"out of memory: {(str(error).splitlines() or [''])[0]}"
         return Attempt(None, reason, time.monotonic() - start)
-    result, path = trained.result, run.keeper.path_for(proposal.number, trained.result.value)
-    if path is not None:
-        run.keeper.save(trained.save, path)
-        result = replace(result, model_path=str(path.resolve()))
-    return Attempt(result, "", time.monotonic() - start)
+    return Attempt(trained, "", time.monotonic() - start)
 
 
-def _store(run: SearchRun, trial: Trial, attempt: Attempt) -> Trial:
-    """Store how a trial ended; the trial as stored."""
-    if attempt.result is None:
+def _keep(run: SearchRun, trial: Trial, attempt: Attempt) -> Trial:
+    """Keep the model where it is among the best, then store how the trial ended; the trial as stored."""
+    if attempt.trained is None:
         run.store.fail_trial(trial.id, attempt.reason, attempt.seconds)
     else:
-        run.store.finish_trial(trial.id, attempt.result)
+        result = attempt.trained.result
+        if (path := run.keeper.path_for(trial.number, result.value)) is not None:
+            run.keeper.save(attempt.trained.save, path)
+            result = replace(result, model_path=str(path.resolve()))
+        run.store.finish_trial(trial.id, result)
     return run.store.trials(run.search.id, trial.number)[0]
 
 

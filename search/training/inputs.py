@@ -1,6 +1,6 @@
 """What a trial trains on: the features of a split at a cut, or the views themselves where nothing is frozen."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from features.cache import FeatureCache
 from features.extractor import Images, Views, view_batches
+from features.forward import Forward
 from features.frozen import Backbones
 from features.records import FrozenNetwork
 from radiographs.dataset import Dataset, SizedPixels
@@ -61,15 +62,38 @@ class Inputs:
         views = self._views(split, level, view)
         if self.cut.after is None:
             return np.concatenate([made for _, made in view_batches(views, views.batches)])
-        source, backbone = self.source, self._backbone
-        kept = source.kept[self.architecture.name]
-        cache = source.cache if self.cut.name in kept else FeatureCache(None, ledger=source.cache.ledger)
         while True:
             frozen = self.frozen()
-            forward = partial(source.backbones.forward, *backbone, frozen)
-            found = cache.features(frozen, forward, views, self.cut.name, kept)
-            if source.backbones.confirmed(*backbone, frozen):
+            found = self._cache.features(*self._asked(frozen, views))
+            if self.source.backbones.confirmed(*self._backbone, frozen):
                 return found
+
+    def extract(self, level: str) -> None:
+        """Have the cache extract what a trial at the level is sure to need, where it keeps features of the cut.
+
+        Unlike `get` it does not wait until ONNX Runtime was found to agree with Keras.
+        """
+        if self._is_kept:
+            frozen = self.frozen()
+            for split in SPLITS:
+                views = self._views(split, level if split == "train" else "no", 0)
+                self._cache.extracted(*self._asked(frozen, views))
+
+    @property
+    def _is_kept(self) -> bool:
+        return self.cut.name in self.source.kept[self.architecture.name]
+
+    @property
+    def _cache(self) -> FeatureCache:
+        """The search's, or one that keeps nothing."""
+        return self.source.cache if self._is_kept else FeatureCache(None, ledger=self.source.cache.ledger)
+
+    def _asked(
+        self, frozen: FrozenNetwork, views: Views
+    ) -> tuple[FrozenNetwork, Callable[[], Forward], Views, str, Sequence[str]]:
+        """What the cache is asked for."""
+        forward = partial(self.source.backbones.forward, *self._backbone, frozen)
+        return frozen, forward, views, self.cut.name, self.source.kept[self.architecture.name]
 
     def frozen(self) -> FrozenNetwork:
         """What is known of the frozen layers."""

@@ -36,8 +36,8 @@ def cross_entropy(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> flo
 def epoch_metrics(images: ImageList, logits: NDArray[np.float64]) -> dict[str, float]:
     """Loss and accuracy by image, as Keras reports them; AUC and kappa by study."""
     probability = probabilities(logits)
-    by_study = plain_metrics(study_cases(images, probability))
-    by_image = plain_metrics(image_cases(images, probability))
+    by_study = plain_metrics(study_cases(images, probability), ("auc", "kappa"))
+    by_image = plain_metrics(image_cases(images, probability), ("accuracy",))
     return {
         "val_loss": cross_entropy(logits, images.labels),
         "val_accuracy": by_image["accuracy"],

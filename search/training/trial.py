@@ -79,6 +79,7 @@ def run_trial(setting: Setting, configuration: Configuration, after_epoch: After
     start = time.monotonic()
     inputs = inputs_of(setting, configuration)
     level = str(configuration["augmentation"])
+    inputs.extract(level)
     valid = inputs.get("valid")
     learner, save = _learner(setting, inputs)
     course = Course(
@@ -128,4 +129,4 @@ def _learner(setting: Setting, inputs: Inputs) -> tuple[Learner, Callable[[Path]
 
 def _accuracy(images: ImageList, probability: np.ndarray) -> float:
     """Per cent of images called right."""
-    return 100 * plain_metrics(image_cases(images, probability))["accuracy"]
+    return 100 * plain_metrics(image_cases(images, probability), ("accuracy",))["accuracy"]
