@@ -81,7 +81,7 @@ class Inputs:
 
     @property
     def _is_kept(self) -> bool:
-        return self.cut.name in self.source.kept[self.architecture.name]
+        return self.source.cache.folder is not None and self.cut.name in self.source.kept[self.architecture.name]
 
     @property
     def _cache(self) -> FeatureCache:

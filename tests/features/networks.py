@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.forward import BATCH, Forward, onnx_forward
+from features.forward import BATCH, PIECE, Forward, onnx_forward
 from features.onnx_graph import to_onnx
 from features.records import FrozenNetwork
 from plumbing.seeds import generator_of
@@ -91,7 +91,7 @@ class Lively:
 @cache
 def lively_onnx(name: str) -> Lively:
     network, layers = lively(name), frozen_layers(architecture_named(name))
-    model = to_onnx(network, list(layers.values()), BATCH)
+    model = to_onnx(network, list(layers.values()), PIECE)
     shapes = {cut: tuple(network.get_layer(layer).output.shape[1:]) for cut, layer in layers.items()}
-    known = FrozenNetwork(name, network_digest(network), shapes, layers, "onnxruntime", 0.0, 0.001)
+    known = FrozenNetwork(name, network_digest(network), shapes, layers, "onnxruntime", 0.001)
     return Lively(model, onnx_forward(model, layers), known)

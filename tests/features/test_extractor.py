@@ -1,5 +1,6 @@
-"""Views in fixed padded batches, in the order of the images."""
+"""Views in fixed pieces and batches, in the order of the images."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from features.extractor import Views, extract, padded, view_batches
-from features.forward import BATCH
+from features.extractor import Views, extract, view_batches
+from features.forward import BATCH, Forward
 from radiographs.augmentation import LEVELS, view_of
 
 MakeViews = Callable[..., Views]
@@ -41,25 +42,18 @@ def test_no_images_give_no_batches(make_views: MakeViews) -> None:
     assert list(view_batches(views, views.batches)) == []
 
 
-@pytest.mark.parametrize("count", [1, BATCH - 1, BATCH])
-def test_a_batch_is_filled_up_with_zeros(make_views: MakeViews, count: int) -> None:
-    views = make_views(count=count)
-    ((_, made),) = view_batches(views, views.batches)
-    whole = padded(made)
-    assert (whole.shape, whole.dtype) == ((BATCH, 32, 32, 1), np.float32)
-    assert np.array_equal(whole[:count], expected_views(views))
-    assert not whole[count:].any()
-
-
-def test_features_of_padding_are_cut_off(make_views: MakeViews) -> None:
+@pytest.mark.parametrize(("piece", "runs"), [(1, 37), (2, 16 + 3), (5, 7 + 1), (BATCH, 2), (2 * BATCH, 2)])
+def test_features_come_in_order_and_those_of_padding_are_cut_off(make_views: MakeViews, piece: int, runs: int) -> None:
     views, seen = make_views(), []
 
-    def forward(grey: NDArray[np.float32], cuts: Sequence[str]) -> list[NDArray[np.float32]]:
-        seen.append((grey.shape, tuple(cuts)))
+    def run(grey: NDArray[np.float32], cuts: Sequence[str]) -> list[NDArray[np.float32]]:
+        time.sleep(0.002 * float(grey[0, 0, 0, 0] % 3))  # so that pieces end in another order
+        seen.append((grey.shape, grey.dtype, tuple(cuts)))
         return [grey[:, 0, 0], -grey[:, 0]]
 
-    found = list(extract(forward, views, ["corner", "row"], views.batches))
-    assert seen == [((BATCH, 32, 32, 1), ("corner", "row"))] * 2
+    found = list(extract(Forward(piece, run), views, ["corner", "row"], views.batches))
+    assert [batch for batch, _ in found] == [0, 1]
+    assert seen == [((piece, 32, 32, 1), np.float32, ("corner", "row"))] * runs
     expected = expected_views(views).astype(np.float32)
     assert np.array_equal(np.concatenate([each["corner"] for _, each in found]), expected[:, 0, 0])
     assert np.array_equal(np.concatenate([each["row"] for _, each in found]), -expected[:, 0])
@@ -68,6 +62,28 @@ def test_features_of_padding_are_cut_off(make_views: MakeViews) -> None:
 @pytest.mark.parametrize("change", [{"size": 33}, {"count": 36}])
 def test_another_list_or_size_has_another_key(make_views: MakeViews, change: dict[str, Any]) -> None:
     assert make_views().images.key == make_views("strong", 1).images.key != make_views(**change).images.key
+
+
+def test_chosen_batches_have_the_features_that_they_have_among_all(make_views: MakeViews) -> None:
+    views, forward = make_views("deep", 1), Forward(2, lambda grey, cuts: [grey.sum((1, 2))])
+    among_all = dict(extract(forward, views, ["sum"], views.batches))
+    ((batch, found),) = extract(forward, views, ["sum"], [1])
+    assert batch == 1
+    assert found["sum"].tobytes() == among_all[1]["sum"].tobytes()
+
+
+def test_work_that_was_begun_ahead_is_dropped_where_the_caller_stops(make_views: MakeViews) -> None:
+    views, runs = make_views(), []
+
+    def run(grey: NDArray[np.float32], cuts: Sequence[str]) -> list[NDArray[np.float32]]:
+        runs.append(len(grey))
+        time.sleep(0.01)
+        return [grey]
+
+    batches = extract(Forward(1, run), views, ["all"], views.batches)
+    next(batches)
+    batches.close()
+    assert BATCH <= len(runs) < len(views)
 
 
 def test_a_failing_reader_is_heard(make_views: MakeViews) -> None:

@@ -4,14 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from features.extractor import Views, extract
-from features.forward import ALLOWED_DIFFERENCE, BATCH, Forward, difference, keras_forward
+from features.forward import ALLOWED_DIFFERENCE, BATCH, PIECE, Forward, difference, keras_forward
 from spaces import ARCHITECTURES
 from spaces.architecture import Architecture
 from spaces.weights import network_digest
@@ -85,6 +86,32 @@ def test_keras_compiled_and_onnx_runtime_give_what_plain_keras_gives() -> None:
         assert [each.shape for each in found] == [plain[cut].shape for cut in cuts]
         assert found[0].shape == (BATCH, 1280)
         assert difference(found, [plain[cut] for cut in cuts]) <= ALLOWED_DIFFERENCE
+
+
+@pytest.mark.parametrize("count", [1, PIECE, PIECE + 1, 3 * PIECE - 1])
+def test_the_last_piece_is_filled_up_with_zeros(count: int) -> None:
+    runs = []
+
+    def run(grey: np.ndarray, cuts: Sequence[str]) -> list[np.ndarray]:
+        runs.append(grey)
+        return [grey + 1]
+
+    grey = grey_images(8, count).astype(np.uint8)
+    (found,) = Forward(PIECE, run)(grey, ["all"])
+    assert np.array_equal(found, grey.astype(np.float32) + 1)
+    assert {(each.shape, each.dtype) for each in runs} == {((PIECE, 8, 8, 1), np.dtype(np.float32))}
+    seen = np.concatenate(runs)
+    assert not seen[count:].any()
+    assert len(seen) == -(-count // PIECE) * PIECE
+
+
+def test_threads_side_by_side_give_the_bits_of_one_alone() -> None:
+    lite, grey = lively_onnx(LITE.name), grey_images(LITE.least_size)
+    cuts = list(lite.known.layers)
+    alone = [each.tobytes() for each in lite.forward(grey, cuts)]
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: lite.forward(grey, cuts), range(8)):
+            assert [each.tobytes() for each in found] == alone
 
 
 @pytest.mark.parametrize(

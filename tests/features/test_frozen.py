@@ -1,4 +1,4 @@
-"""What is known of backbones: found out once, by comparison with Keras, and read without TensorFlow."""
+"""Backbones: what is known of them is found out once, compared with Keras, and read without TensorFlow."""
 
 import json
 import shutil
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import numpy as np
 import onnx
@@ -16,10 +17,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from features import frozen as module
-from features.forward import ALLOWED_DIFFERENCE, BATCH, difference
-from features.frozen import MODEL, RECORD, Backbones, Chosen, FrozenNetwork, choose_engine
+from features import records
+from features.forward import ALLOWED_DIFFERENCE, BATCH, COMPARED, difference, keras_forward
+from features.frozen import Backbones
 from features.onnx_graph import to_onnx
+from features.records import MODEL, RECORD, Draft, FrozenNetwork, checked, make_draft
 from plumbing.errors import SpaceError
 from spaces import architecture_named
 from spaces.weights import RANDOM
@@ -27,7 +29,7 @@ from tests.features.networks import SHAPE, frozen_layers, grey_images, lively, p
 
 REPOSITORY = Path(__file__).parents[2]
 BASE, LITE = architecture_named("base_cnn"), architecture_named("efficientnet_lite0")
-ONNX_VERSION = f"onnxruntime {module.version('onnxruntime')}"
+ONNX_VERSION = f"onnxruntime {records.version('onnxruntime')}"
 
 
 @pytest.fixture(autouse=True)
@@ -47,17 +49,24 @@ def backbones(folder: Path) -> Backbones:
     return Backbones(folder, {"base_cnn": RANDOM, "efficientnet_lite0": RANDOM})
 
 
+def settled(ours: Backbones, *asked: Any) -> FrozenNetwork:
+    """What is known once the comparison with Keras has ended."""
+    frozen = ours.frozen(*asked, first_batch)
+    return frozen if ours.confirmed(*asked, frozen) else ours.frozen(*asked, never)
+
+
 def test_a_record_says_what_the_network_is(tmp_path: Path) -> None:
     ours = backbones(tmp_path)
     assert not ours.knows(LITE, 32, {})
-    known, network = ours.frozen(LITE, 32, {}, first_batch), ours.network(LITE, 32, {})
+    known, network = settled(ours, LITE, 32, {}), ours.network(LITE, 32, {})
     assert ours.knows(LITE, 32, {})
     assert known.architecture == "efficientnet_lite0"
     assert known.seconds_an_image > 0
     assert known.layers == frozen_layers(LITE)
     assert known.shapes == {"below_last_two_blocks": (1, 1, 192), "below_last_block": (1, 1, 192), "all": (1280,)}
     assert known.engine == ONNX_VERSION
-    assert 0 < known.difference <= ALLOWED_DIFFERENCE
+    written = json.loads((ours.folder(LITE, 32, {}) / RECORD).read_text()[8:])
+    assert 0 < written["difference"] <= ALLOWED_DIFFERENCE
     expected = plain_keras(network, known.layers, first_batch())
     found = ours.forward(LITE, 32, {}, known)(first_batch(), list(known.layers))
     assert difference(found, [expected[cut] for cut in known.layers]) <= ALLOWED_DIFFERENCE
@@ -86,7 +95,7 @@ def test_a_record_is_made_once_and_read_without_tensorflow(
 ) -> None:
     asked = (architecture, 32, configuration)
     ours = backbones(tmp_path)
-    known = ours.frozen(*asked, first_batch)
+    known = settled(ours, *asked)
     assert ours.frozen(*asked, never) == backbones(tmp_path).frozen(*asked, never) == known
     features = ours.forward(*asked, known)(first_batch(), list(known.layers))
     np.save(tmp_path / "grey.npy", first_batch())
@@ -124,9 +133,7 @@ def test_a_network_is_built_once_and_again_where_its_shape_changes(tmp_path: Pat
     assert ours.network(BASE, 32, SHAPE | {"lr": 0.1, "units": 4}) is network
     wider = ours.network(BASE, 32, SHAPE | {"filters_2": 48})
     assert wider.output.shape == (None, 8 * 8 * 48)
-    known = {
-        filters: ours.frozen(BASE, 32, SHAPE | {"filters_2": filters}, first_batch).shapes for filters in (48, 32, 48)
-    }
+    known = {filters: settled(ours, BASE, 32, SHAPE | {"filters_2": filters}).shapes for filters in (48, 32, 48)}
     assert known == {48: {"all": (8 * 8 * 48,)}, 32: {"all": (8 * 8 * 32,)}}
     for filters, shapes in known.items():
         configuration = SHAPE | {"filters_2": filters}
@@ -172,8 +179,8 @@ def test_a_weights_file_is_known_by_its_content(tmp_path: Path) -> None:
 def test_other_weights_are_other_features_to_the_cache(tmp_path: Path) -> None:
     file = tmp_path / "base_cnn.weights.h5"
     lively("base_cnn").save_weights(file)
-    given = Backbones(tmp_path / "given", {"base_cnn": str(file)}).frozen(BASE, 32, SHAPE, first_batch)
-    drawn = backbones(tmp_path).frozen(BASE, 32, SHAPE, first_batch)
+    given = settled(Backbones(tmp_path / "given", {"base_cnn": str(file)}), BASE, 32, SHAPE)
+    drawn = settled(backbones(tmp_path), BASE, 32, SHAPE)
     assert given.digest != drawn.digest
 
 
@@ -212,14 +219,16 @@ def test_a_change_of_our_code_asks_for_another_folder(tmp_path: Path) -> None:
     assert len(set(found)) == 3
 
 
-def choose(network: Any) -> Chosen:
-    return choose_engine("net", network, {"all": network.layers[-1].name}, grey_images(network.input.shape[1]))
+def choose(network: Any) -> tuple[Draft, float]:
+    """Who computes the whole network, and how far from Keras."""
+    net = replace(BASE, name="net", cuts=(replace(BASE.cut("all"), after=network.layers[-1].name),))
+    return checked(make_draft(net, network), grey_images(network.input.shape[1]))
 
 
 def test_a_network_that_onnx_runtime_agrees_on_is_run_by_it(capsys: pytest.CaptureFixture[str]) -> None:
-    chosen = choose(small(lambda layers, grey: layers.Conv2D(4, 3)(grey)))
-    assert chosen.engine == ONNX_VERSION
-    assert chosen.difference <= ALLOWED_DIFFERENCE
+    chosen, apart = choose(small(lambda layers, grey: layers.Conv2D(4, 3)(grey)))
+    assert chosen.known.engine == ONNX_VERSION
+    assert apart <= ALLOWED_DIFFERENCE
     assert chosen.model is not None
     assert capsys.readouterr().err == ""
 
@@ -238,9 +247,9 @@ UNTRANSLATED: dict[str, tuple[Build, str]] = {
 def test_a_layer_that_is_not_translated_leaves_the_work_to_keras_and_is_named(
     capsys: pytest.CaptureFixture[str], build: Build, layer: str
 ) -> None:
-    chosen = choose(small(build))
-    assert chosen.engine.startswith("keras ")
-    assert (chosen.difference, chosen.model) == (0.0, None)
+    chosen, apart = choose(small(build))
+    assert chosen.known.engine.startswith("keras ")
+    assert (apart, chosen.model) == (0.0, None)
     told = f"net: ONNX Runtime cannot run {layer}; Keras computes its features instead\n"
     assert capsys.readouterr().err == told
 
@@ -258,9 +267,15 @@ def perturbed(network: Any, layers: list[str], batch: int) -> bytes:
 def test_a_graph_that_disagrees_leaves_the_work_to_keras_and_says_by_how_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "to_onnx", perturbed)
+    monkeypatch.setattr(records, "to_onnx", perturbed)
     ours = backbones(tmp_path)
-    known = ours.frozen(BASE, 32, SHAPE, first_batch)
+    doubtful = ours.frozen(BASE, 32, SHAPE, first_batch)
+    assert doubtful.engine == ONNX_VERSION
+    for _ in range(2):  # whoever used it is told, not the first one alone
+        assert not ours.confirmed(BASE, 32, SHAPE, doubtful)
+    known = ours.frozen(BASE, 32, SHAPE, never)
+    assert ours.confirmed(BASE, 32, SHAPE, known)
+    assert known.digest != doubtful.digest
     told = capsys.readouterr().err
     assert told.startswith("base_cnn: ONNX Runtime's features are ")
     assert told.endswith("from Keras', 1e-04 is allowed; Keras computes its features instead\n")
@@ -268,13 +283,53 @@ def test_a_graph_that_disagrees_leaves_the_work_to_keras_and_says_by_how_much(
     assert known.engine.startswith("keras ")
     assert not (ours.folder(BASE, 32, SHAPE) / MODEL).exists()
     expected = plain_keras(ours.network(BASE, 32, SHAPE), known.layers, first_batch())["all"]
-    found = backbones(tmp_path).forward(BASE, 32, SHAPE, known)(first_batch(), ["all"])
-    assert difference(found, [expected]) <= ALLOWED_DIFFERENCE
+    for each in (ours, backbones(tmp_path)):
+        found = each.forward(BASE, 32, SHAPE, known)(first_batch(), ["all"])
+        assert difference(found, [expected]) <= ALLOWED_DIFFERENCE
+
+
+def test_onnx_runtime_computes_already_while_it_is_compared_with_keras(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on, compared = threading.Event(), []
+
+    def slow(network: Any, layers: Any, piece: int) -> Any:
+        assert may_go_on.wait(60)
+        compared.append(piece)
+        return keras_forward(network, layers, piece)
+
+    monkeypatch.setattr(records, "keras_forward", slow)
+    ours = backbones(tmp_path)
+    frozen = ours.frozen(BASE, 32, SHAPE, first_batch)
+    (features,) = ours.forward(BASE, 32, SHAPE, frozen)(first_batch(), ["all"])
+    assert not ours.knows(BASE, 32, SHAPE)
+    may_go_on.set()
+    assert ours.confirmed(BASE, 32, SHAPE, frozen)
+    assert compared == [COMPARED]
+    assert backbones(tmp_path).frozen(BASE, 32, SHAPE, never) == frozen
+    (again,) = backbones(tmp_path).forward(BASE, 32, SHAPE, frozen)(first_batch(), ["all"])
+    assert features.tobytes() == again.tobytes()
+
+
+def test_a_record_that_cannot_be_written_is_heard_by_who_relies_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(records, "save_parts", full)
+    ours = backbones(tmp_path)
+    frozen = ours.frozen(BASE, 32, SHAPE, first_batch)
+    with pytest.raises(OSError, match="No space left"):
+        ours.confirmed(BASE, 32, SHAPE, frozen)
+    assert not ours.folder(BASE, 32, SHAPE).exists()
+    monkeypatch.undo()
+    assert settled(backbones(tmp_path), BASE, 32, SHAPE) == replace(frozen, seconds_an_image=ANY)
 
 
 def test_where_a_gpu_is_keras_computes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("spaces.tensorflow_runtime.has_gpu", lambda: True)
-    assert choose(lively("base_cnn")).engine.startswith("keras ")
+    assert choose(lively("base_cnn"))[0].known.engine.startswith("keras ")
     assert capsys.readouterr().err == ""
 
 
@@ -287,7 +342,7 @@ def harm_files() -> list[Any]:
     def cut_short(path: Path) -> None:
         path.write_bytes(path.read_bytes()[:-7])
 
-    names = (RECORD, MODEL, "whole.weights.h5", "whole-2-64.json")
+    names = (RECORD, MODEL, "whole.weights.h5", "whole.json")
     files = [pytest.param(name, harm, id=f"{name} {harm.__name__}") for name in names for harm in (flip, cut_short)]
     return [*files, pytest.param(RECORD, Path.unlink, id="no record"), pytest.param(MODEL, Path.unlink, id="no model")]
 
@@ -297,11 +352,11 @@ def test_a_harmed_file_is_found_said_and_the_record_made_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, harm: Callable[[Path], None]
 ) -> None:
     ours, asked = backbones(tmp_path), (LITE, 32, {})
-    known, folder = ours.frozen(*asked, first_batch), ours.folder(*asked)
+    known, folder = settled(ours, *asked), ours.folder(*asked)
     model = (folder / MODEL).read_bytes()
     harm(folder / name)
     assert capsys.readouterr().err == ""
-    again = backbones(tmp_path).frozen(*asked, first_batch)
+    again = settled(backbones(tmp_path), *asked)
     assert replace(again, seconds_an_image=known.seconds_an_image) == known
     told = capsys.readouterr().err
     assert told.startswith(f"{folder}: damaged (")
@@ -322,7 +377,9 @@ sys.stdin.readline()
 def first_batch():
     print("made", flush=True)
     return np.ones((32, 32, 32, 1), np.float32)
-known = backbones.frozen(architecture_named("efficientnet_lite0"), 32, {}, first_batch)
+asked = (architecture_named("efficientnet_lite0"), 32, {})
+known = backbones.frozen(*asked, first_batch)
+assert backbones.confirmed(*asked, known)
 print(known.digest)
 """
 
@@ -345,7 +402,7 @@ def test_two_processes_that_start_with_nothing_make_one_record(tmp_path: Path) -
 
 def test_a_record_is_what_the_file_says(tmp_path: Path) -> None:
     ours = backbones(tmp_path)
-    known = ours.frozen(BASE, 32, SHAPE, first_batch)
+    known = settled(ours, BASE, 32, SHAPE)
     written: Mapping[str, Any] = json.loads((ours.folder(BASE, 32, SHAPE) / RECORD).read_text()[8:])["network"]
     shapes = {cut: tuple(shape) for cut, shape in written["shapes"].items()}
     assert FrozenNetwork(**{**written, "shapes": shapes}) == known

@@ -8,20 +8,23 @@ from numpy.typing import NDArray
 
 from features.cache import FeatureCache
 from features.extractor import Images, Views
-from features.forward import Forward
+from features.forward import BATCH, Forward
 from features.records import FrozenNetwork
 from radiographs.dataset import SizedPixels
 
 COUNT = 70  # two batches and a part of a third
 SHAPES = {"low": (2, 4), "high": (4,)}
-TOY = FrozenNetwork("toy", "1234", SHAPES, {"low": "low_layer", "high": "high_layer"}, "toy 1.0", 0.0, 0.001)
+TOY = FrozenNetwork("toy", "1234", SHAPES, {"low": "low_layer", "high": "high_layer"}, "toy 1.0", 0.001)
 HIGH_BYTES, LOW_BYTES = COUNT * 4 * 4, COUNT * 8 * 4
 
 
-def toy_forward(grey: NDArray[np.float32], cuts: Sequence[str]) -> list[NDArray[np.float32]]:
+def toy_run(grey: NDArray[np.float32], cuts: Sequence[str]) -> list[NDArray[np.float32]]:
     flat = grey.reshape(len(grey), -1)[:, :8]
     made = {"low": flat.reshape(-1, 2, 4), "high": 1 / (1 + flat[:, 4:])}
     return [made[cut] for cut in cuts]
+
+
+toy_forward = Forward(BATCH, toy_run)
 
 
 def toy_views(level: str = "no", view: int = 0, count: int = COUNT, size: int = 4) -> Views:
@@ -39,11 +42,11 @@ class Counting:
         self.asked: list[tuple[str, ...]] = []
 
     def make(self) -> Forward:
-        def forward(grey: NDArray[np.float32], cuts: Sequence[str]) -> list[NDArray[np.float32]]:
+        def run(grey: NDArray[np.float32], cuts: Sequence[str]) -> list[NDArray[np.float32]]:
             self.asked.append(tuple(cuts))
-            return toy_forward(grey, cuts)
+            return toy_run(grey, cuts)
 
-        return forward
+        return Forward(BATCH, run)
 
 
 def ask(cache: FeatureCache, cut: str = "high", together: Sequence[str] = (), **views: Any) -> NDArray[np.float32]:

@@ -146,7 +146,8 @@ def known_backbones(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder, lite = tmp_path_factory.mktemp("known") / "backbones", architecture_named("efficientnet_lite0")
     grey = generator_of("first batch").integers(0, 256, (BATCH, 32, 32, 1)).astype(np.float32)
-    Backbones(folder, {lite.name: "random"}).frozen(lite, 32, {}, lambda: grey)
+    backbones = Backbones(folder, {lite.name: "random"})
+    assert backbones.confirmed(lite, 32, {}, backbones.frozen(lite, 32, {}, lambda: grey))
     return folder
 
 
