@@ -1,13 +1,14 @@
 """Ways to train 48 heads on frozen features: ours alone and side by side, and stacked in NumPy as one wide step.
 
 Each way trains the same heads (Adam, batch 32, dropout 0.3) on 522 x 1024 random features; milliseconds a head-epoch.
+Besides, how often trials of a batch could be stacked at all.
 
     python -m benchmarks.heads [--repeats N]
 """
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +19,11 @@ from benchmarks.common import save
 from features.forward import processors
 from search.training.fitting import class_weights
 from search.training.heads import Head
+from search.training.trial import is_head
+from spaces import ARCHITECTURES, architecture_named
+from spaces.architecture import Architecture
+from spaces.declaration import Choice, Whole, propose
+from spaces.narrowing import make_space
 
 IMAGES, WIDTH, EPOCHS, HEADS, BATCH, DROPOUT = 522, 1024, 5, 48, 32, 0.3
 UNITS = (0, 64, 128, 256)
@@ -48,7 +54,35 @@ def main() -> None:
     medians = {
         units: {way: round(float(np.median(each)), 2) for way, each in of.items()} for units, of in times.items()
     }
-    save("heads", {"milliseconds a head-epoch": medians})
+    shared = {
+        "all architectures": could_be_stacked(ARCHITECTURES),
+        "one architecture": could_be_stacked([architecture_named("densenet121")]),
+    }
+    save("heads", {"milliseconds a head-epoch": medians, "trials that could share a stacked step": shared})
+
+
+def could_be_stacked(architectures: Sequence[Architecture], batches: int = 2000, size: int = 4) -> float:
+    """The share of a default search's random trials that are heads and agree with another one of their batch of four.
+
+    They must agree in the architecture, augmentation, hidden units and the optimizer's batch size.
+    """
+    draw = np.random.default_rng(0)
+    space = make_space(architectures, {}, cheap_cuts=True)
+
+    def random(name: str, parameter: Any) -> Any:
+        if isinstance(parameter, Choice):
+            return parameter.choices[draw.integers(len(parameter.choices))]
+        if isinstance(parameter, Whole):
+            return int(draw.integers(parameter.low, parameter.high + 1))
+        return float(draw.uniform(parameter.low, parameter.high))
+
+    agreeing = 0
+    for _ in range(batches):
+        drawn = [propose(space, random) for _ in range(size)]
+        names = ("architecture", "augmentation", "units", "batch_size")
+        keys = [tuple(each[name] for name in names) for each in drawn if is_head(each)]
+        agreeing += sum(keys.count(key) > 1 for key in keys)
+    return round(agreeing / (batches * size), 3)
 
 
 def _configuration(units: int, head: int) -> dict[str, Any]:

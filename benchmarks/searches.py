@@ -1,7 +1,8 @@
-"""Whole searches beside the rivals': frozen DenseNet121, 224 px, XR_HAND, no augmentation, 50 trials, up to 20 epochs.
+"""Whole searches beside the rivals': frozen DenseNet121, 224 px, XR_HAND, no augmentation, 50 trials x 20 epochs.
 
-Each side runs as a process of its own, ours with its durable store, models and report of the best; sides take turns.
-The naive rivals run 2 trials of 2 epochs and are scaled up by epochs.
+Each side runs as a process of its own, ours with its durable store, models and intervals of every metric; sides take
+turns. For equal work every trial trains all 20 epochs (patience 20); ours and (d) run with the space's own patience
+besides. The naive rivals run 2 trials of 2 epochs and are scaled up.
 
     python -m benchmarks.searches [--repeats N]
 """
@@ -17,15 +18,18 @@ from benchmarks.common import RADIOGRAPHS, Run, run, save, write_images
 
 PART, TRIALS, EPOCHS = "XR_HAND", 50, 20
 RIVALS = Path("benchmarks/rivals")
+OWN, FULL = 3, 20  # least patience: as the space has it, or such that every epoch is trained
 
 
-def ours(folder: Path, name: str, trials: int = TRIALS, seed: int = 0) -> Run:
+def ours(folder: Path, name: str, patience: int = FULL) -> Run:
     """Our search, its features below `folder`."""
+    folder.mkdir(exist_ok=True)
     space = folder / "space.toml"
-    space.write_text('[all]\nfrozen = "all"\naugmentation = "no"\n')
+    narrowed = "callbacks_patience = 20\n" if patience == FULL else ""
+    space.write_text(f'[all]\nfrozen = "all"\naugmentation = "no"\n{narrowed}')
     store = f"sqlite:///{folder / name}.db"
     options = ["--part", PART, "--data", RADIOGRAPHS, "--architecture", "densenet121", "--weights", "random"]
-    options += ["--space", space, "--trials", trials, "--epochs", EPOCHS, "--seed", seed]
+    options += ["--space", space, "--trials", TRIALS, "--epochs", EPOCHS]
     ended = run(["-m", "search.run", *options, "--runs", folder / "runs", "--store", store])
     rows = run(["-c", _EPOCHS, store])
     return Run(ended.seconds, ended.processor_seconds, {**ended.told, "epochs_trained": rows.told["epochs"]})
@@ -43,6 +47,27 @@ def rival(name: str, images: Path, *options: object, trials: int = TRIALS, epoch
     return run([RIVALS / f"{name}.py", "--images", images, "--trials", trials, "--epochs", epochs, *options])
 
 
+def naive(name: str, images: Path) -> dict[str, Any]:
+    """A naive rival's 2 trials of 2 epochs, scaled to 50 of 20.
+
+    An epoch costs what second ones did; a trial once what lies outside of its epochs (building, test metrics) and what
+    its first epoch costs more (tracing); what lies outside of trials counts once.
+    """
+    ended = rival(name, images, "--least-patience", FULL, trials=2, epochs=2)
+    epochs, trials = ended.told["epoch_seconds"], ended.told["trial_seconds"]
+    later = statistics.mean(second for _, second in epochs)
+    more = statistics.mean(trial - 2 * second for trial, (_, second) in zip(trials, epochs, strict=True))
+    return {
+        "seconds": round(ended.seconds - sum(trials) + TRIALS * (more + EPOCHS * later)),
+        "epochs trained": TRIALS * EPOCHS,
+        "scaled from": {
+            "seconds of 2 trials x 2 epochs": round(ended.seconds, 1),
+            "of a later epoch": round(later, 2),
+            "of a trial besides": round(more, 1),
+        },
+    }
+
+
 def figures(runs: list[Run]) -> dict[str, Any]:
     """The median run of several."""
     return {
@@ -53,21 +78,24 @@ def figures(runs: list[Run]) -> dict[str, Any]:
     }
 
 
-def scaled(ended: Run, epochs: int) -> dict[str, Any]:
-    """A naive rival's time for 50 trials of so many epochs in all.
+Sides = dict[str, Callable[[int], Run]]
 
-    Later epochs cost what its second ones did; each trial pays once what a first epoch costs more (tracing); what lies
-    outside of epochs counts once.
-    """
-    firsts, seconds = zip(*ended.told["epoch_seconds"], strict=True)
-    later, more = statistics.mean(seconds), statistics.mean(firsts) - statistics.mean(seconds)
-    outside = ended.seconds - sum(firsts) - sum(seconds)
+
+def sides(top: Path, images: Path) -> Sides:
+    """What takes turns: name -> the run of a turn."""
+    full = ("--least-patience", FULL)
+    ready = {name: ("--features", top / f"{name}.npz") for name in ("features_keras", "features_numpy")}
+    for name, features in ready.items():
+        rival(name, images, *features, trials=1, epochs=1)
     return {
-        "seconds of 2 trials x 2 epochs": round(ended.seconds, 1),
-        "seconds of a later epoch": round(later, 2),
-        "seconds": round(outside + TRIALS * more + epochs * later),
-        "epochs trained": epochs,
-        "scaled": True,
+        "ours, from nothing": lambda turn: ours(top / f"nothing{turn}", "first"),
+        "(d), from nothing": lambda turn: rival("features_numpy", images, *full),
+        "(d) with a graph by hand, from nothing": lambda turn: rival("features_numpy", images, *full, "--by-hand"),
+        "ours, features ready": lambda turn: ours(top / "nothing0", f"again{turn}"),
+        "(d), features ready": lambda turn: rival("features_numpy", images, *full, *ready["features_numpy"]),
+        "ours, features ready, own patience": lambda turn: ours(top / "nothing0", f"own{turn}", OWN),
+        "(d), features ready, own patience": lambda turn: rival("features_numpy", images, *ready["features_numpy"]),
+        "(c), features ready": lambda turn: rival("features_keras", images, *full, *ready["features_keras"]),
     }
 
 
@@ -79,61 +107,38 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         top = Path(temporary)
         images = write_images(PART, top / "images.csv")
-        sides: dict[str, Callable[[int], Run]] = {
-            "ours, from nothing": lambda turn: ours(_new(top / f"nothing{turn}"), "first"),
-            "ours, features ready": lambda turn: ours(top / "nothing0", f"again{turn}"),
-            "(c) features kept, Keras fit, features ready": lambda turn: rival(
-                "features_keras", images, "--features", top / "c.npz"
-            ),
-            "(d) numpy heads, from nothing": lambda turn: rival("features_numpy", images),
-            "(d) numpy heads, own ONNX graph, from nothing": lambda turn: rival("features_numpy", images, "--by-hand"),
-            "(d) numpy heads, features ready": lambda turn: rival(
-                "features_numpy", images, "--features", top / "d.npz"
-            ),
-        }
-        rival("features_keras", images, "--features", top / "c.npz", trials=1, epochs=1)
-        rival("features_numpy", images, "--features", top / "d.npz", trials=1, epochs=1)
-        ended: dict[str, list[Run]] = {side: [] for side in sides}
+        starts = sides(top, images)
+        ended: dict[str, list[Run]] = {side: [] for side in starts}
         for turn in range(repeats):
-            for side, start in sides.items():
+            for side, start in starts.items():
                 if turn == 0 or "(c)" not in side:  # minutes: once
                     ended[side].append(start(turn))
-        epochs = ended["ours, from nothing"][0].told["epochs_trained"]
-        naive = {
-            "(a) naive Optuna": scaled(rival("naive_optuna", images, trials=2, epochs=2), epochs),
-            "(b) naive Keras Tuner": scaled(rival("naive_keras_tuner", images, trials=2, epochs=2), epochs),
+        found = {side: figures(runs) for side, runs in ended.items()}
+        found |= {
+            "(a) naive Optuna": naive("naive_optuna", images),
+            "(b) naive Keras Tuner": naive("naive_keras_tuner", images),
         }
-        found = {side: figures(runs) for side, runs in ended.items()} | naive
-        save("searches", {"task": __doc__.splitlines()[0], "sides": found, "ratios": ratios(found)})
-
-
-def _new(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
+        save("searches", {"task": str(__doc__).splitlines()[0], "sides": found, "ratios": ratios(found)})
 
 
 def ratios(found: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Rivals' seconds over ours, whole processes, and for heads the same by epoch trained."""
-    nothing, ready = found["ours, from nothing"], found["ours, features ready"]
-    kept, numpy = "(c) features kept, Keras fit, features ready", "(d) numpy heads, features ready"
+    """The figures that are promised: seconds of one side over another's, whole processes."""
+
+    def ratio(one: str, other: str) -> float:
+        return round(found[one]["seconds"] / found[other]["seconds"], 2)
+
+    nothing, ready = "ours, from nothing", "ours, features ready"
     return {
-        "(a) scaled / ours from nothing": _ratio(found["(a) naive Optuna"], nothing),
-        "(b) scaled / ours from nothing": _ratio(found["(b) naive Keras Tuner"], nothing),
-        "(d) / ours, from nothing": _ratio(found["(d) numpy heads, from nothing"], nothing),
-        "(d) own graph / ours, from nothing": _ratio(found["(d) numpy heads, own ONNX graph, from nothing"], nothing),
-        "(c) / ours, features ready": _ratio(found[kept], ready),
-        "(c) / ours, features ready, by epoch": _by_epoch(found[kept], ready),
-        "ours / (d), features ready": _ratio(ready, found[numpy]),
-        "ours / (d), features ready, by epoch": _by_epoch(ready, found[numpy]),
+        "(a) / ours, from nothing": ratio("(a) naive Optuna", nothing),
+        "(b) / ours, from nothing": ratio("(b) naive Keras Tuner", nothing),
+        "(d) / ours, from nothing": ratio("(d), from nothing", nothing),
+        "(d) with a graph by hand / ours, from nothing": ratio("(d) with a graph by hand, from nothing", nothing),
+        "(c) / ours, features ready": ratio("(c), features ready", ready),
+        "ours / (d), features ready": ratio(ready, "(d), features ready"),
+        "ours / (d), features ready, own patience": ratio(
+            f"{ready}, own patience", "(d), features ready, own patience"
+        ),
     }
-
-
-def _ratio(one: dict[str, Any], other: dict[str, Any]) -> float:
-    return round(one["seconds"] / other["seconds"], 2)
-
-
-def _by_epoch(one: dict[str, Any], other: dict[str, Any]) -> float:
-    return round(one["seconds"] / one["epochs trained"] / (other["seconds"] / other["epochs trained"]), 2)
 
 
 if __name__ == "__main__":

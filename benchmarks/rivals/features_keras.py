@@ -84,11 +84,11 @@ def build(config):
     return model
 
 
-def suggest(trial):
+def suggest(trial, least_patience):
     return {
         "lr": trial.suggest_float("lr", 1e-5, 1e-2, log=True),
         "conv_dropout": trial.suggest_float("conv_dropout", 0.0, 0.6),
-        "callbacks_patience": trial.suggest_int("callbacks_patience", 3, 20),
+        "callbacks_patience": trial.suggest_int("callbacks_patience", least_patience, 20),
         "optimizer": trial.suggest_categorical("optimizer", ("adam", "sgd", "rmsprop")),
         "weight_decay": trial.suggest_categorical("weight_decay", (0.0, 1e-5, 1e-4, 1e-3, 1e-2)),
         "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
@@ -102,7 +102,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", required=True)
     parser.add_argument("--features", type=Path)
-    for name, default in (("--trials", 50), ("--epochs", 20), ("--seed", 0)):
+    for name, default in (("--trials", 50), ("--epochs", 20), ("--least-patience", 3), ("--seed", 0)):
         parser.add_argument(name, type=int, default=default)
     options = parser.parse_args()
     images = pd.read_csv(options.images)
@@ -122,7 +122,7 @@ def main():
 
     def objective(trial):
         nonlocal trained
-        config = suggest(trial)
+        config = suggest(trial, options.least_patience)
         keras.backend.clear_session()
         keras.utils.set_random_seed(options.seed)
         model = build(config)

@@ -60,11 +60,11 @@ def extract(paths, by_hand):
         return np.concatenate([session.run(None, {"grey": grey})[0] for grey in greys])
 
 
-def suggest(trial):
+def suggest(trial, least_patience):
     return {
         "lr": trial.suggest_float("lr", 1e-5, 1e-2, log=True),
         "conv_dropout": trial.suggest_float("conv_dropout", 0.0, 0.6),
-        "callbacks_patience": trial.suggest_int("callbacks_patience", 3, 20),
+        "callbacks_patience": trial.suggest_int("callbacks_patience", least_patience, 20),
         "optimizer": trial.suggest_categorical("optimizer", ("adam", "sgd", "rmsprop")),
         "weight_decay": trial.suggest_categorical("weight_decay", (0.0, 1e-5, 1e-4, 1e-3, 1e-2)),
         "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
@@ -79,7 +79,13 @@ def main():
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--features", type=Path)
     parser.add_argument("--by-hand", action="store_true", help="densenet_onnx.py instead of tf2onnx")
-    for name, default in (("--trials", 50), ("--epochs", 20), ("--seed", 0), ("--jobs", os.cpu_count())):
+    for name, default in (
+        ("--trials", 50),
+        ("--epochs", 20),
+        ("--least-patience", 3),
+        ("--seed", 0),
+        ("--jobs", os.cpu_count()),
+    ):
         parser.add_argument(name, type=int, default=default)
     options = parser.parse_args()
     rows = list(csv.DictReader(options.images.open()))
@@ -98,7 +104,8 @@ def main():
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
         for start in range(0, options.trials, options.jobs):  # the same proposals each time, as n_jobs would not give
             trials = [study.ask() for _ in range(min(options.jobs, options.trials - start))]
-            runs = [pool.submit(train, suggest(trial), splits, options.epochs, options.seed) for trial in trials]
+            configs = [suggest(trial, options.least_patience) for trial in trials]
+            runs = [pool.submit(train, config, splits, options.epochs, options.seed) for config in configs]
             for trial, run in zip(trials, runs, strict=True):
                 history, best, test = run.result()
                 trial.set_user_attr("history", history)

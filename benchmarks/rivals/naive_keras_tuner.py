@@ -112,16 +112,17 @@ def build(backbone, config):
 class Head(keras_tuner.HyperModel):
     """The frozen backbone, built once, below a head made and trained as the hyperparameters say."""
 
-    def __init__(self, images, epochs, seed):
+    def __init__(self, images, options):
         super().__init__()
         splits = ("train", "valid", "test")
         self.train, self.valid, self.test = (images[images["split"] == s].reset_index(drop=True) for s in splits)
         self.valid_data, self.test_data = dataset(self.valid, 32), dataset(self.test, 32)
-        self.epochs, self.seed, self.backbone = epochs, seed, frozen_backbone()
-        self.trained, self.tests = 0, []
+        self.options, self.backbone = options, frozen_backbone()
+        self.trained, self.tests, self.epoch_seconds, self.trial_seconds = 0, [], [], []
 
     def build(self, hp):
-        hp.Int("callbacks_patience", 3, 20)
+        self.begin = time.perf_counter()
+        hp.Int("callbacks_patience", self.options.least_patience, 20)
         hp.Choice("class_weights", ["none", "balanced"])
         hp.Choice("batch_size", [16, 32, 64])
         config = {
@@ -132,7 +133,7 @@ class Head(keras_tuner.HyperModel):
             "label_smoothing": hp.Float("label_smoothing", 0.0, 0.2),
             "units": hp.Choice("units", [0, 64, 128, 256]),
         }
-        keras.utils.set_random_seed(self.seed)
+        keras.utils.set_random_seed(self.options.seed)
         return build(self.backbone, config)
 
     def fit(self, hp, model, *, callbacks, **_):
@@ -141,8 +142,8 @@ class Head(keras_tuner.HyperModel):
         balanced = len(self.train) / (2 * np.bincount(self.train["label"]))
         clock = EpochSeconds()
         history = model.fit(
-            dataset(self.train, hp.get("batch_size"), self.seed),
-            epochs=self.epochs,
+            dataset(self.train, hp.get("batch_size"), self.options.seed),
+            epochs=self.options.epochs,
             callbacks=[StudyMetrics(self.valid, self.valid_data), stop, *callbacks, clock],
             class_weight=dict(enumerate(balanced)) if hp.get("class_weights") == "balanced" else None,
             shuffle=False,  # the data set shuffles itself
@@ -152,16 +153,17 @@ class Head(keras_tuner.HyperModel):
         self.epoch_seconds.append(clock.seconds)
         found = measure(model, self.test, self.test_data)
         self.tests.append({"accuracy": found["val_accuracy"], "auc": found["val_auc"]})
+        self.trial_seconds.append(time.perf_counter() - self.begin)
         return history
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", required=True)
-    for name, default in (("--trials", 50), ("--epochs", 20), ("--seed", 0)):
+    for name, default in (("--trials", 50), ("--epochs", 20), ("--least-patience", 3), ("--seed", 0)):
         parser.add_argument(name, type=int, default=default)
     options = parser.parse_args()
-    head = Head(pd.read_csv(options.images), options.epochs, options.seed)
+    head = Head(pd.read_csv(options.images), options)
     with tempfile.TemporaryDirectory() as folder:
         tuner = keras_tuner.BayesianOptimization(
             head,
@@ -175,7 +177,7 @@ def main():
         best = tuner.oracle.get_best_trials(1)[0].score
     result = {"rival": "naive_keras_tuner", "seconds": time.perf_counter() - START, "trials": options.trials}
     result |= {"epochs_trained": head.trained, "best_value": best}
-    print(json.dumps(result | {"epoch_seconds": head.epoch_seconds}))
+    print(json.dumps(result | {"epoch_seconds": head.epoch_seconds, "trial_seconds": head.trial_seconds}))
 
 
 if __name__ == "__main__":
