@@ -1,13 +1,15 @@
 """Whole searches beside the rivals': frozen DenseNet121, 224 px, XR_HAND, no augmentation, 50 trials x 20 epochs.
 
 Each side runs as a process of its own, ours with its durable store, models and intervals of every metric; sides take
-turns. For equal work every trial trains all 20 epochs (patience 20); ours and (d) run with the space's own patience
-besides. The naive rivals run 2 trials of 2 epochs and are scaled up.
+turns. For equal work every trial trains all 20 epochs (patience 20), and (c) and (d) train the configurations that our
+sampler proposed, which saves them their own; with proposals and the space's own patience ours and (d) run besides. The
+naive rivals run 2 trials of 2 epochs and are scaled up.
 
     python -m benchmarks.searches [--repeats N]
 """
 
 import argparse
+import json
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -15,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import RADIOGRAPHS, Run, run, save, write_images
+from plumbing.files import write_text_atomically
+from results.records import Trial
+from results.store import Store
 
 PART, TRIALS, EPOCHS = "XR_HAND", 50, 20
 RIVALS = Path("benchmarks/rivals")
@@ -31,15 +36,16 @@ def ours(folder: Path, name: str, patience: int = FULL) -> Run:
     options = ["--part", PART, "--data", RADIOGRAPHS, "--architecture", "densenet121", "--weights", "random"]
     options += ["--space", space, "--trials", TRIALS, "--epochs", EPOCHS]
     ended = run(["-m", "search.run", *options, "--runs", folder / "runs", "--store", store])
-    rows = run(["-c", _EPOCHS, store])
-    return Run(ended.seconds, ended.processor_seconds, {**ended.told, "epochs_trained": rows.told["epochs"]})
+    trials = Store.open(store).trials()
+    write_text_atomically(folder / f"{name}.json", json.dumps([proposed(trial) for trial in trials]))
+    epochs = sum(trial.epochs_trained or 0 for trial in trials)
+    return Run(ended.seconds, ended.processor_seconds, {**ended.told, "epochs_trained": epochs})
 
 
-_EPOCHS = """
-import json, sys
-from results.store import Store
-print(json.dumps({"epochs": sum(trial.epochs_trained or 0 for trial in Store.open(sys.argv[1]).trials())}))
-"""
+def proposed(trial: Trial) -> dict[str, Any]:
+    """A trial's configuration as the rivals know it."""
+    fixed = ("architecture", "frozen", "augmentation")
+    return {name: value for name, value in trial.configuration.items() if name not in fixed}
 
 
 def rival(name: str, images: Path, *options: object, trials: int = TRIALS, epochs: int = EPOCHS) -> Run:
@@ -83,19 +89,19 @@ Sides = dict[str, Callable[[int], Run]]
 
 def sides(top: Path, images: Path) -> Sides:
     """What takes turns: name -> the run of a turn."""
-    full = ("--least-patience", FULL)
+    same = ("--least-patience", FULL, "--enqueue", top / "nothing0" / "first.json")
     ready = {name: ("--features", top / f"{name}.npz") for name in ("features_keras", "features_numpy")}
     for name, features in ready.items():
         rival(name, images, *features, trials=1, epochs=1)
     return {
         "ours, from nothing": lambda turn: ours(top / f"nothing{turn}", "first"),
-        "(d), from nothing": lambda turn: rival("features_numpy", images, *full),
-        "(d) with a graph by hand, from nothing": lambda turn: rival("features_numpy", images, *full, "--by-hand"),
+        "(d), from nothing": lambda turn: rival("features_numpy", images, *same),
+        "(d) with a graph by hand, from nothing": lambda turn: rival("features_numpy", images, *same, "--by-hand"),
         "ours, features ready": lambda turn: ours(top / "nothing0", f"again{turn}"),
-        "(d), features ready": lambda turn: rival("features_numpy", images, *full, *ready["features_numpy"]),
+        "(d), features ready": lambda turn: rival("features_numpy", images, *same, *ready["features_numpy"]),
         "ours, features ready, own patience": lambda turn: ours(top / "nothing0", f"own{turn}", OWN),
         "(d), features ready, own patience": lambda turn: rival("features_numpy", images, *ready["features_numpy"]),
-        "(c), features ready": lambda turn: rival("features_keras", images, *full, *ready["features_keras"]),
+        "(c), features ready": lambda turn: rival("features_keras", images, *same, *ready["features_keras"]),
     }
 
 

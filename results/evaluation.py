@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results import metrics
-from results.intervals import patient_weights, percentile_interval
+from results.intervals import patient_weights, percentile_intervals
 from results.metrics import ALL_PARTS_CLASSES, FIRST_ABNORMAL, Floats, Integers
 from results.records import ImageList, Measure
 
@@ -123,7 +123,8 @@ def measures(split: str, images: ImageList, probability: Probabilities) -> tuple
     found = []
     for level, cases in (("image", image_cases(images, probability)), ("study", study_cases(images, probability))):
         draws = all_metrics(cases, patient_weights(cases.patients, cases.labels))
-        for name, value in plain_metrics(cases).items():
-            interval = percentile_interval(draws[name]) or (None, None)
-            found.append(Measure(split, level, name, None if np.isnan(value) else value, *interval))
+        intervals = percentile_intervals(np.stack([draws[name] for name in METRICS]))
+        for (name, value), interval in zip(plain_metrics(cases).items(), intervals, strict=True):
+            known = None if np.isnan(value) else value
+            found.append(Measure(split, level, name, known, *(interval or (None, None))))
     return tuple(found)

@@ -41,15 +41,19 @@ def _patient_weights(patients_bytes: bytes, labels_bytes: bytes, draws: int) -> 
     return weights
 
 
-def percentile_interval(values: Floats) -> tuple[float, float] | None:
-    """The central 95 % of bootstrap values; None where the metric was not defined in any draw.
+def percentile_intervals(values: Floats) -> list[tuple[float, float] | None]:
+    """The central 95 % of each row's bootstrap values; None where a metric was not defined in any draw.
 
-    >>> tuple(round(bound, 6) for bound in percentile_interval(np.arange(101.0)))
-    (2.5, 97.5)
+    Args:
+        values: (metrics, draws); NaN where a draw does not define the metric.
+
+    >>> percentile_intervals(np.stack([np.arange(101.0), np.full(101, np.nan)]))
+    [(2.5, 97.5), None]
     """
-    defined = values[~np.isnan(values)]
-    if defined.size == 0:
-        return None
-    tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(defined, [tail, 100 - tail])
-    return float(low), float(high)
+    tail, ordered = (1 - CONFIDENCE) / 2, np.sort(values, axis=1)  # NaN last
+    found: list[tuple[float, float] | None] = []
+    for row, defined in zip(ordered, np.count_nonzero(~np.isnan(values), axis=1), strict=True):
+        places = np.array([tail, 1 - tail]) * (defined - 1)
+        low, high = np.interp(places, np.arange(defined), row[:defined]) if defined else (np.nan, np.nan)
+        found.append((float(low), float(high)) if defined else None)
+    return found

@@ -31,13 +31,14 @@ def auc(positive: NDArray[np.bool_], score: Floats, weight: Floats) -> Floats:
     >>> auc(np.array([False, True, True]), np.array([0.2, 0.2, 0.9]), ones(3))
     array([0.75])
     """
-    order = np.argsort(score, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
-    positives = np.add.reduceat(weight[:, order] * positive[order], starts, axis=1)
-    negatives = np.add.reduceat(weight[:, order] * ~positive[order], starts, axis=1)
-    below = np.cumsum(negatives, axis=1) - negatives
-    wins = (positives * (below + negatives / 2)).sum(axis=1)
-    return _ratio(wins, positives.sum(axis=1) * negatives.sum(axis=1))
+    order = np.argsort(score[~positive])
+    lower = score[~positive][order]
+    positives, negatives = weight[:, positive], weight[:, ~positive][:, order]
+    up_to = np.zeros((len(weight), len(lower) + 1))  # the negatives' weight below each of their ranks
+    np.cumsum(negatives, axis=1, out=up_to[:, 1:])
+    below, not_above = (up_to[:, np.searchsorted(lower, score[positive], side)] for side in ("left", "right"))
+    wins = np.einsum("dp,dp->d", positives, below + not_above) / 2
+    return _ratio(wins, positives.sum(axis=1) * up_to[:, -1])
 
 
 def macro_auc(label: Integers, probability: Floats, weight: Floats) -> Floats:

@@ -102,6 +102,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", required=True)
     parser.add_argument("--features", type=Path)
+    parser.add_argument("--enqueue", type=Path, help="a JSON list of configurations to train in place of proposals")
     for name, default in (("--trials", 50), ("--epochs", 20), ("--least-patience", 3), ("--seed", 0)):
         parser.add_argument(name, type=int, default=default)
     options = parser.parse_args()
@@ -147,6 +148,8 @@ def main():
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=options.seed, multivariate=True, group=True)
     study = optuna.create_study(direction="maximize", sampler=sampler)
+    for config in json.loads(options.enqueue.read_text()) if options.enqueue else ():
+        study.enqueue_trial(config)
     study.optimize(objective, options.trials)
     end = time.perf_counter()
     result = {"rival": "features_keras", "seconds": end - START, "trials": options.trials, "epochs_trained": trained}

@@ -78,6 +78,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--features", type=Path)
+    parser.add_argument("--enqueue", type=Path, help="a JSON list of configurations to train in place of proposals")
     parser.add_argument("--by-hand", action="store_true", help="densenet_onnx.py instead of tf2onnx")
     for name, default in (
         ("--trials", 50),
@@ -101,6 +102,8 @@ def main():
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=options.seed, multivariate=True, group=True)
     study, trained = optuna.create_study(direction="maximize", sampler=sampler), 0
+    for config in json.loads(options.enqueue.read_text()) if options.enqueue else ():
+        study.enqueue_trial(config)
     with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
         for start in range(0, options.trials, options.jobs):  # the same proposals each time, as n_jobs would not give
             trials = [study.ask() for _ in range(min(options.jobs, options.trials - start))]

@@ -18,8 +18,15 @@ from typing import Any
 
 import optuna
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
 from optuna.storages import InMemoryStorage, RDBStorage
+from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -54,6 +61,36 @@ class QMCByNumber(optuna.samplers.QMCSampler):
 
     def _find_sample_id(self, study: Any, search_space: Any = None) -> int:
         return self._number
+
+
+class WholeTrials(RDBStorage):
+    """Optuna's storage for trials that are added whole.
+
+    Optuna's own asks the database before each of a trial's values whether an earlier one is there, which cannot be in a
+    trial just made; fifty trials take a second so, a quarter of it without asking.
+    """
+
+    def _set_trial_param_without_commit(
+        self,
+        session: Any,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+        previous_distribution: BaseDistribution | None = None,
+    ) -> None:
+        text = distribution_to_json(distribution)
+        row = models.TrialParamModel(
+            trial_id=trial_id, param_name=param_name, param_value=param_value_internal, distribution_json=text
+        )
+        session.add(row)
+
+    def _set_trial_intermediate_value_without_commit(
+        self, session: Any, trial_id: int, step: int, intermediate_value: float
+    ) -> None:
+        model = models.TrialIntermediateValueModel
+        value, kind = model.intermediate_value_to_stored_repr(intermediate_value)
+        session.add(model(trial_id=trial_id, step=step, intermediate_value=value, intermediate_value_type=kind))
 
 
 def make_sampler(name: str, search_seed: int, number: int, attempt: int = 0) -> optuna.samplers.BaseSampler:
@@ -141,7 +178,7 @@ class OptunaEngine:
         self.space, self.sampler, self.search_seed, self.batch_trials = space, sampler, search_seed, batch_trials
         try:
             with one_creator(url):
-                self.storage = RDBStorage(url)
+                self.storage = WholeTrials(url)
                 self.study = optuna.create_study(
                     storage=self.storage, study_name=name, direction="maximize", load_if_exists=True
                 )

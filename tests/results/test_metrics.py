@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from results import metrics
 from results.calibration import apply_temperature, fit_temperature
 from results.evaluation import Cases, all_metrics, confusion_counts, measures, plain_metrics, study_cases
-from results.intervals import patient_weights, percentile_interval
+from results.intervals import patient_weights, percentile_intervals
 from results.records import ImageList
 
 
@@ -166,7 +166,7 @@ def test_interval_of_a_proportion_agrees_with_the_binomial() -> None:
     right = np.arange(200) % 10 < 8
     probability = np.where(right, labels, 1 - labels).astype(float)[:, None]
     draws = all_metrics(Cases(labels, np.arange(200), probability), patient_weights(np.arange(200), labels))
-    low, high = percentile_interval(draws["accuracy"]) or (0, 0)
+    low, high = percentile_intervals(draws["accuracy"][None])[0] or (0, 0)
     margin = 1.96 * np.sqrt(0.8 * 0.2 / 200)
     assert low == pytest.approx(0.8 - margin, abs=0.015)
     assert high == pytest.approx(0.8 + margin, abs=0.015)
