@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.chunks import ChunkedFile, read_only
-from features.extractor import Views, code_of_views, extract
+from features.extractor import Views, code_of_features, extract
 from features.forward import BATCH, PIECE, Forward
 from features.records import FrozenNetwork
 from plumbing.files import locked, locked_if_free
@@ -83,19 +83,20 @@ class FeatureCache:
         Raises: OSError where the folder cannot be written or the disk is full.
         """
         self.ledger.add(served=len(views), seconds_anew=len(views) * network.seconds_an_image)
-        return self.extracted(network, forward, views, cut, together)
+        kept = self.keep(network, forward, views, cut, together)
+        return self._in_memory(network, forward(), views, cut) if kept is None else kept
 
-    def extracted(
+    def keep(
         self,
         network: FrozenNetwork,
         forward: Callable[[], Forward],
         views: Views,
         cut: str,
         together: Sequence[str] = (),
-    ) -> NDArray[np.float32]:
-        """What `features` gives, not counted as used."""
+    ) -> NDArray[np.float32] | None:
+        """What `features` gives, not counted as used; None where nothing is kept, or no room can be made for it."""
         if self.folder is None:
-            return self._in_memory(network, forward(), views, cut)
+            return None
         file = self._file(self.folder, network, views, cut)
         if (known := self._known(file)) is not None:
             return known
@@ -106,12 +107,12 @@ class FeatureCache:
             with locked(file.path.parent / "lock", partial(_say_waiting, file)):
                 lacking = [other for other in others if not other.is_complete()]
                 files = {each.path.stem: each for each in (file, *lacking) if self._reserved(each)}
-                if cut in files:
-                    self._fill(network, forward, views, files)
-                    for each in files.values():
-                        self._opened(each)
-                    return self._opened(file)
-            return self._in_memory(network, forward(), views, cut)
+                if cut not in files:
+                    return None
+                self._fill(network, forward, views, files)
+                for each in files.values():
+                    self._opened(each)
+                return self._opened(file)
 
     def holds(self, network: FrozenNetwork, views: Views, cut: str) -> bool:
         """Whether the features are there already; what the files hold is not checked."""
@@ -121,7 +122,7 @@ class FeatureCache:
 
     def _file(self, folder: Path, network: FrozenNetwork, views: Views, cut: str) -> ChunkedFile:
         numbers = [views.level, views.view, DATA_SEED, BATCH, PIECE]
-        settings = [network.digest, network.engine, sorted(network.layers.items()), *numbers, code_of_views()]
+        settings = [network.digest, network.engine, sorted(network.layers.items()), *numbers, code_of_features()]
         settings.append(views.images.key)
         key = hashlib.blake2b(json.dumps(settings).encode(), digest_size=12).hexdigest()
         path = folder / network.architecture / f"{views.level}-{views.view}-{key}" / f"{cut}.f32"

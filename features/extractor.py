@@ -19,7 +19,9 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
+from features import forward
 from features.forward import BATCH, Forward, processors
+from plumbing import seeds
 from radiographs import augmentation, decoding
 from radiographs.augmentation import view_of
 from radiographs.dataset import SizedPixels
@@ -67,11 +69,13 @@ class Views:
 
 
 @cache
-def code_of_views() -> str:
-    """A digest of the code that makes views of files, ours and the libraries'."""
-    digest = hashlib.blake2b(f"{cv2.__version__}, {PIL.__version__}".encode(), digest_size=8)
-    for module in (decoding, augmentation):
+def code_of_features() -> str:
+    """A digest of the code that makes views of files and runs layers on them, ours and the libraries'."""
+    libraries = f"opencv {cv2.__version__}, pillow {PIL.__version__}, numpy {np.__version__}"
+    digest = hashlib.blake2b(libraries.encode(), digest_size=8)
+    for module in (decoding, augmentation, seeds, forward):
         digest.update(Path(str(module.__file__)).read_bytes())
+    digest.update(Path(__file__).read_bytes())
     return digest.hexdigest()
 
 
@@ -82,10 +86,10 @@ def view_batches(views: Views, batches: Sequence[int]) -> Iterator[tuple[int, ND
 
 
 def extract(
-    forward: Forward, views: Views, cuts: Sequence[str], batches: Sequence[int]
+    layers: Forward, views: Views, cuts: Sequence[str], batches: Sequence[int]
 ) -> Iterator[tuple[int, dict[str, NDArray[np.float32]]]]:
     """Number and features (images, *shape), cut by cut, of each of these batches."""
-    for batch, pieces in _by_pieces(views, batches, forward.piece, lambda made: forward(made, cuts)):
+    for batch, pieces in _by_pieces(views, batches, layers.piece, lambda made: layers(made, cuts)):
         yield batch, {cut: np.concatenate(of_cut) for cut, of_cut in zip(cuts, zip(*pieces, strict=True), strict=True)}
 
 
@@ -94,7 +98,7 @@ def _by_pieces(
 ) -> Iterator[tuple[int, list[Result]]]:
     """Number of each of these batches and the function of each piece of its views.
 
-    Threads work up to four batches ahead, so that all cores have work while the caller writes.
+    Threads work some batches ahead, so that all cores have work while the caller writes.
     """
 
     def work(digests: Sequence[str]) -> Result:
@@ -106,7 +110,7 @@ def _by_pieces(
         digests = views.of_batch(batch)
         return [pool.submit(work, digests[start : start + piece]) for start in range(0, len(digests), piece)]
 
-    ahead = 1 + min(-(-processors() * piece // BATCH), 3)
+    ahead = 1 + min(-(-processors() * piece // BATCH), 8)
     pool = ThreadPoolExecutor(processors())
     begun: list[list[Future[Result]]] = []
     try:

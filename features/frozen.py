@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import spaces
 from features.forward import Forward, keras_forward, onnx_forward
 from features.records import MODEL, ONNX, RECORD, Draft, FrozenNetwork, checked, keep, make_draft, read_record
 from plumbing.files import atomic_folder, locked
+from plumbing.progress import console
 from spaces.architecture import Architecture
 from spaces.declaration import Configuration
 from spaces.tensorflow_runtime import versions
@@ -46,7 +47,8 @@ class Backbones:
         self._networks: dict[str, tuple[Path, Any]] = {}
         self._records: dict[Path, FrozenNetwork] = {}
         self._checks: dict[Path, Future[FrozenNetwork]] = {}
-        self._forwards: dict[str, tuple[FrozenNetwork, Forward]] = {}
+        self._drafts: dict[Path, tuple[FrozenNetwork, Forward]] = {}  # of records not found to hold
+        self._forwards: dict[str, tuple[FrozenNetwork, Forward]] = {}  # the last of each architecture
         self._lock = threading.RLock()
         self._checking = ThreadPoolExecutor(1)
 
@@ -94,18 +96,21 @@ class Backbones:
         Args:
             first_batch: gives the images on which ONNX Runtime is compared with Keras.
         Raises: SpaceError where its weights are absent or do not fit. OSError where the folder cannot be written.
+            SearchFailed where there is no memory to compare.
         """
         folder = self.folder(architecture, image_size, configuration)
         with self._lock:
+            if (check := self._checks.get(folder)) is not None and check.done():
+                self._records[folder] = check.result()
             if folder not in self._records:
                 with ExitStack() as making:
-                    making.enter_context(locked(self.folder_of_all / "lock"))
+                    making.enter_context(locked(folder.with_suffix(".lock"), partial(_say_waiting, folder)))
                     known = read_record(folder)
                     if known is None:
                         shutil.rmtree(folder, ignore_errors=True)
                         draft = make_draft(architecture, self.network(architecture, image_size, configuration))
                         known = draft.known
-                        self._forwards[architecture.name] = (known, draft.forward)
+                        self._forwards[architecture.name] = self._drafts[folder] = (known, draft.forward)
                         grey = first_batch()
                         lock = making.pop_all()  # from now on the other thread's to free
                         self._checks[folder] = self._checking.submit(_check_and_keep, draft, grey, folder, lock)
@@ -119,22 +124,31 @@ class Backbones:
 
         Waits where ONNX Runtime is being compared with Keras.
 
-        Raises: OSError where the record cannot be written.
+        Raises: OSError where the record cannot be written. SearchFailed where there is no memory to compare.
         """
         folder = self.folder(architecture, image_size, configuration)
-        if folder in self._checks:
-            self._records[folder] = self._checks[folder].result()
-        return self._records[folder] == frozen
+        if (check := self._checks.get(folder)) is None:
+            return True
+        known = check.result()
+        with self._lock:
+            self._records[folder] = known
+            if folder in self._drafts and self._drafts[folder][0] == known:
+                del self._drafts[folder]
+        return known == frozen
 
     def forward(
         self, architecture: Architecture, image_size: int, configuration: Configuration, frozen: FrozenNetwork
     ) -> Forward:
         """What runs the frozen layers."""
+        folder = self.folder(architecture, image_size, configuration)
         with self._lock:
+            draft = self._drafts.get(folder)
+            if draft is not None and draft[0] == frozen:
+                return draft[1]
             known = self._forwards.get(architecture.name)
             if known is None or known[0] != frozen:
                 if frozen.engine.startswith(ONNX):
-                    made = onnx_forward(self.folder(architecture, image_size, configuration) / MODEL, frozen.layers)
+                    made = onnx_forward(folder / MODEL, frozen.layers)
                 else:
                     made = keras_forward(self.network(architecture, image_size, configuration), frozen.layers)
                 self._forwards[architecture.name] = known = (frozen, made)
@@ -149,6 +163,10 @@ def _code() -> str:
     for path in sorted(path for folder in folders for path in folder.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _say_waiting(folder: Path) -> None:
+    console().print(f"waiting for another process that makes {folder}", soft_wrap=True)
 
 
 def _check_and_keep(draft: Draft, grey: NDArray[np.float32], folder: Path, lock: ExitStack) -> FrozenNetwork:

@@ -2,7 +2,7 @@
 
 <folder>/record.json      digest, cuts, who computes, how far it is from Keras; a checksum of each file
 <folder>/frozen.onnx      the frozen layers, where ONNX Runtime computes
-<folder>/whole-*          what `.keras` files are assembled from (spaces/saved_model.py)
+<folder>/whole.*          what `.keras` files are assembled from (spaces/saved_model.py)
 """
 
 import hashlib
@@ -30,11 +30,12 @@ from features.forward import (
 )
 from features.onnx_graph import to_onnx
 from features.onnx_layers import UnknownLayer
+from plumbing.errors import SearchFailed
 from plumbing.files import sync_file, write_text_atomically
 from plumbing.progress import console
 from spaces.architecture import Architecture
 from spaces.saved_model import save_parts
-from spaces.tensorflow_runtime import versions
+from spaces.tensorflow_runtime import has_gpu, tensorflow, versions
 from spaces.weights import network_digest
 
 ONNX = "onnxruntime"
@@ -50,7 +51,8 @@ class FrozenNetwork:
         shapes: cut -> shape of one image's features, for each cut that freezes something.
         layers: cut -> name of its last frozen layer.
         engine: who computes, with its version.
-        seconds_an_image: that one pass takes with all cores at work, measured once.
+        seconds_an_image: that one pass takes where all cores are at work; measured once, on one core where each has
+            images of its own.
     """
 
     architecture: str
@@ -81,8 +83,6 @@ def make_draft(architecture: Architecture, network: Any) -> Draft:
 
     The choice is not timed: it decides the last bits of all features, so it must come out alike every time.
     """
-    from spaces.tensorflow_runtime import has_gpu
-
     if has_gpu():
         return _by_keras(architecture, network)
     layers = _layers_of(architecture)
@@ -98,8 +98,9 @@ def make_draft(architecture: Architecture, network: Any) -> Draft:
 
 def _by_keras(architecture: Architecture, network: Any) -> Draft:
     layers = _layers_of(architecture)
-    forward = keras_forward(network, layers)
-    known = _known(architecture, network, versions(), _seconds_an_image(forward, network, layers), b"")
+    forward, device = keras_forward(network, layers), "GPU" if has_gpu() else "CPU"
+    engine, seconds = f"{versions()} on {device}", _seconds_an_image(forward, network, layers)
+    known = _known(architecture, network, engine, seconds, b"")
     return Draft(architecture, network, known, forward, None)
 
 
@@ -108,11 +109,18 @@ def checked(draft: Draft, grey: NDArray[np.float32]) -> tuple[Draft, float]:
 
     Args:
         grey: the first batch of images, (images, size, size, 1) float32; `COMPARED` of them are enough.
+    Raises: SearchFailed where there is no memory for it.
     """
     if draft.model is None:
         return draft, 0.0
     layers, some = draft.known.layers, grey[:COMPARED]
-    expected = keras_forward(draft.network, layers, COMPARED)(some, list(layers))
+    try:
+        expected = keras_forward(draft.network, layers, COMPARED)(some, list(layers))
+    except (MemoryError, tensorflow().errors.ResourceExhaustedError):
+        raise SearchFailed(
+            f"{draft.architecture.name}: no memory to compare ONNX Runtime with Keras on {COMPARED} images; "
+            f"free some, or give a smaller --image-size"
+        ) from None
     apart = difference(draft.forward(some, list(layers)), expected)
     if apart <= ALLOWED_DIFFERENCE:
         return draft, apart

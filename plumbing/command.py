@@ -1,6 +1,7 @@
 """How a command of ours ends: exit 0 done; 2 bad usage or input, one line; 130 interrupted; 1 anything else."""
 
 import argparse
+import atexit
 import errno
 import gc
 import os
@@ -65,7 +66,7 @@ def run_command(command: str, main: Callable[[Sequence[str]], int], arguments: S
     try:
         code = main(arguments)
         sys.stdout.flush()
-        gc.freeze()  # Python ends now: looking for cycles in all that was loaded would take it half a second
+        atexit.register(gc.freeze)  # at its end Python would look for cycles in all that was loaded, half a second
         return code
     except UserError as error:
         print(f"{command}: {one_line(str(error))}", file=sys.stderr)

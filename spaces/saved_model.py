@@ -37,10 +37,13 @@ def save_parts(network: Any, architecture: Architecture, folder: Path) -> None:
     Args:
         folder: where; it must exist.
     """
-    from spaces.tensorflow_runtime import keras
+    from spaces.tensorflow_runtime import drawing_weights, keras
 
     cut, serialized = architecture.cut("all"), keras().saving.serialize_keras_object
-    plain, hidden = (make_tail(network, cut, {"conv_dropout": 0.0, "units": units}, _OUTPUTS) for units in (0, _UNITS))
+    with drawing_weights:
+        plain, hidden = (
+            make_tail(network, cut, {"conv_dropout": 0.0, "units": units}, _OUTPUTS) for units in (0, _UNITS)
+        )
     whole = whole_model(network, cut, plain, _OUTPUTS)
     whole.save_weights(folder / WEIGHTS)
     with h5py.File(folder / WEIGHTS, "a") as file:

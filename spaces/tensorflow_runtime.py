@@ -7,6 +7,7 @@ import ctypes
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -54,6 +55,10 @@ def keras() -> Any:
     import keras
 
     return keras
+
+
+# Keras draws initial weights by Python's global random numbers: one thread at a time may make what draws them.
+drawing_weights = threading.RLock()
 
 
 def has_gpu() -> bool:

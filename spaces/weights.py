@@ -46,10 +46,11 @@ def build_backbone(architecture: Architecture, image_size: int, weights: str, co
 
     Raises: SpaceError where the weights are absent or do not fit.
     """
-    from spaces.tensorflow_runtime import keras
+    from spaces.tensorflow_runtime import drawing_weights, keras
 
-    keras().utils.set_random_seed(seed_of("backbone", DATA_SEED, architecture.name))
-    backbone = architecture.build(image_size, weights if weights == IMAGENET else RANDOM, configuration)
+    with drawing_weights:
+        keras().utils.set_random_seed(seed_of("backbone", DATA_SEED, architecture.name))
+        backbone = architecture.build(image_size, weights if weights == IMAGENET else RANDOM, configuration)
     if weights not in (IMAGENET, RANDOM):
         _load_file(backbone, Path(weights))
     backbone.trainable = False

@@ -77,7 +77,7 @@ class Inputs:
             frozen = self.frozen()
             for split in SPLITS:
                 views = self._views(split, level if split == "train" else "no", 0)
-                self._cache.extracted(*self._asked(frozen, views))
+                self._cache.keep(*self._asked(frozen, views))
 
     @property
     def _is_kept(self) -> bool:

@@ -179,7 +179,7 @@ def test_a_change_of_anything_asks_for_another_file(tmp_path: Path, change: dict
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("DATA_SEED", 1), ("BATCH", 64), ("PIECE", 4), ("code_of_views", lambda: "1")]
+    ("name", "value"), [("DATA_SEED", 1), ("BATCH", 64), ("PIECE", 4), ("code_of_features", lambda: "1")]
 )
 def test_a_change_of_seed_batch_or_code_asks_for_another_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object

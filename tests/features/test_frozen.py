@@ -22,8 +22,10 @@ from features.forward import ALLOWED_DIFFERENCE, BATCH, COMPARED, difference, ke
 from features.frozen import Backbones
 from features.onnx_graph import to_onnx
 from features.records import MODEL, RECORD, Draft, FrozenNetwork, checked, make_draft
-from plumbing.errors import SpaceError
+from plumbing.errors import SearchFailed, SpaceError
 from spaces import architecture_named
+from spaces.saved_model import save_parts
+from spaces.tensorflow_runtime import tensorflow
 from spaces.weights import RANDOM
 from tests.features.networks import SHAPE, frozen_layers, grey_images, lively, plain_keras, small
 
@@ -34,7 +36,7 @@ ONNX_VERSION = f"onnxruntime {records.version('onnxruntime')}"
 
 @pytest.fixture(autouse=True)
 def _a_machine_without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spaces.tensorflow_runtime.has_gpu", lambda: False)
+    monkeypatch.setattr(records, "has_gpu", lambda: False)
 
 
 def first_batch() -> NDArray[np.float32]:
@@ -47,6 +49,12 @@ def never() -> NDArray[np.float32]:
 
 def backbones(folder: Path) -> Backbones:
     return Backbones(folder, {"base_cnn": RANDOM, "efficientnet_lite0": RANDOM})
+
+
+def ResourceExhausted() -> Exception:
+    """What TensorFlow raises out of memory."""
+    error: Exception = tensorflow().errors.ResourceExhaustedError(None, None, "OOM when allocating")
+    return error
 
 
 def settled(ours: Backbones, *asked: Any) -> FrozenNetwork:
@@ -190,7 +198,7 @@ def test_weights_that_do_not_fit_are_told_and_leave_no_folder(tmp_path: Path) ->
     ours = Backbones(tmp_path / "backbones", {"base_cnn": str(file)})
     with pytest.raises(SpaceError, match="does not fit the network"):
         ours.frozen(BASE, 32, SHAPE, first_batch)
-    assert [path.name for path in tmp_path.glob("backbones/*")] == ["lock"]
+    assert [path.suffix for path in tmp_path.glob("backbones/*")] == [".lock"]
 
 
 FOLDER = """
@@ -272,6 +280,7 @@ def test_a_graph_that_disagrees_leaves_the_work_to_keras_and_says_by_how_much(
     doubtful = ours.frozen(BASE, 32, SHAPE, first_batch)
     assert doubtful.engine == ONNX_VERSION
     for _ in range(2):  # whoever used it is told, not the first one alone
+        ours.forward(BASE, 32, SHAPE, doubtful)(first_batch(), ["all"])
         assert not ours.confirmed(BASE, 32, SHAPE, doubtful)
     known = ours.frozen(BASE, 32, SHAPE, never)
     assert ours.confirmed(BASE, 32, SHAPE, known)
@@ -311,6 +320,31 @@ def test_onnx_runtime_computes_already_while_it_is_compared_with_keras(
     assert features.tobytes() == again.tobytes()
 
 
+@pytest.mark.parametrize("error", [MemoryError, ResourceExhausted])
+def test_no_memory_to_compare_is_heard_by_who_relies_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception]
+) -> None:
+    def greedy(*arguments: Any) -> Any:
+        raise error()
+
+    monkeypatch.setattr(records, "keras_forward", greedy)
+    ours = backbones(tmp_path)
+    frozen = ours.frozen(BASE, 32, SHAPE, first_batch)
+    with pytest.raises(SearchFailed, match="base_cnn: no memory to compare"):
+        ours.confirmed(BASE, 32, SHAPE, frozen)
+    assert not ours.knows(BASE, 32, SHAPE)
+
+
+def test_several_networks_are_found_out_at_once(tmp_path: Path) -> None:
+    ours = backbones(tmp_path)
+    asked = [(LITE, 32, {}), (BASE, 32, SHAPE), (BASE, 32, SHAPE | {"filters_2": 48})]
+    frozen = [ours.frozen(*each, first_batch) for each in asked]
+    assert all(ours.confirmed(*each, known) for each, known in zip(asked, frozen, strict=True))
+    for number, (each, known) in enumerate(zip(asked, frozen, strict=True)):
+        alone = settled(backbones(tmp_path / str(number)), *each)
+        assert alone == replace(known, seconds_an_image=ANY)
+
+
 def test_a_record_that_cannot_be_written_is_heard_by_who_relies_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,12 +357,12 @@ def test_a_record_that_cannot_be_written_is_heard_by_who_relies_on_it(
     with pytest.raises(OSError, match="No space left"):
         ours.confirmed(BASE, 32, SHAPE, frozen)
     assert not ours.folder(BASE, 32, SHAPE).exists()
-    monkeypatch.undo()
+    monkeypatch.setattr(records, "save_parts", save_parts)
     assert settled(backbones(tmp_path), BASE, 32, SHAPE) == replace(frozen, seconds_an_image=ANY)
 
 
 def test_where_a_gpu_is_keras_computes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("spaces.tensorflow_runtime.has_gpu", lambda: True)
+    monkeypatch.setattr(records, "has_gpu", lambda: True)
     assert choose(lively("base_cnn"))[0].known.engine.startswith("keras ")
     assert capsys.readouterr().err == ""
 

@@ -1,6 +1,7 @@
 """A search killed at any instant resumes to the trials of one left alone."""
 
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -77,6 +78,22 @@ optuna.Study.add_trial = once
 }
 
 
+# Dies while ONNX Runtime is compared with Keras, features being there already.
+IN_COMPARISON = (
+    _KILL
+    + """
+import os, time
+from pathlib import Path
+import features.frozen as f
+def checked(draft, grey):
+    while not any(path.stat().st_size for path in Path(os.environ["RUNS"]).rglob("*.f32.sums")):
+        time.sleep(0.01)
+    die()
+f.checked = checked
+"""
+)
+
+
 @pytest.fixture(autouse=True)
 def quick(knowing: None) -> None:
     """Every search here knows its backbone."""
@@ -126,6 +143,26 @@ def test_invariant_4_a_search_killed_at_a_chosen_instant_resumes_to_the_same_tri
     assert searcher.leaderboard(capsys) == other.leaderboard(capsys)
     assert studies(searcher) == studies(other)
     assert models(searcher) == models(other)
+
+
+@pytest.mark.slow
+def test_a_search_killed_before_its_first_features_were_found_to_hold_resumes_to_the_same_trials(
+    searcher: Searcher,
+    undisturbed: Callable[[str], Searcher],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.rmtree(searcher.runs / "backbones")
+    monkeypatch.setenv("RUNS", str(searcher.runs))
+    more = batches(searcher, "all")
+
+    assert killed(searcher.apart(*more, before=IN_COMPARISON))
+    assert any((searcher.runs / "features").rglob("*.f32"))
+    assert not any((searcher.runs / "backbones").rglob("record.json"))
+    assert searcher.here(capsys, *more).code == 0
+
+    assert searcher.trials() == undisturbed("all").trials()
+    assert models(searcher) == models(undisturbed("all"))
 
 
 def studies(searcher: Searcher) -> list[tuple[object, ...]]:

@@ -2,14 +2,19 @@
 
 import importlib.util
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import optuna
 import pytest
+from onnx import numpy_helper
 
+from features import records
+from features.onnx_graph import to_onnx
 from radiographs.synthetic import draw_dataset
 from search.training.fitting import TrialFailed
 from spaces import ARCHITECTURES
@@ -283,6 +288,49 @@ def test_the_line_before_the_last_tells_what_the_cache_saved(searcher: Searcher,
     assert again.out.splitlines()[-2].startswith(told)
     nothing = searcher.here(capsys, *frozen, "--trials", trials + 1)
     assert nothing.out.splitlines()[-2] == "no features were used"
+
+
+@pytest.mark.slow
+def test_two_searches_started_together_from_nothing_extract_each_image_once(searcher: Searcher) -> None:
+    frozen = ("--space", searcher.space(frozen="all", augmentation="no"), "--epochs", 2, "--trials", 2)
+    stores = [f"sqlite:///{searcher.folder / name}.db" for name in ("one", "other")]
+    processes = [searcher.process(*frozen, "--store", store) for store in stores]
+    told = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    searcher.store = stores[0]
+    passed = [int(re.search(r"used, ([\d,]+) passed", each)[1].replace(",", "")) for each in told]  # type: ignore[index]
+    assert sum(passed) == sum(data_counts(searcher).values())
+    found = []
+    for store in stores:
+        searcher.store = store
+        found.append(searcher.trials())
+    assert found[0] == found[1]
+
+
+def perturbed(network: Any, layers: list[str], count: int) -> bytes:
+    """A graph whose kernels are off."""
+    model = onnx.load_from_string(to_onnx(network, layers, count))
+    for constant in model.graph.initializer:
+        array = numpy_helper.to_array(constant)
+        if array.ndim == 4 and array.size > 1:
+            constant.CopyFrom(numpy_helper.from_array(array * np.float32(1.1), constant.name))
+    content: bytes = model.SerializeToString()
+    return content
+
+
+@pytest.mark.slow
+def test_where_onnx_runtime_disagrees_the_trials_are_those_that_keras_alone_gives(
+    searcher: Searcher, other: Searcher, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The heads of the first batch ask for features at several levels while the comparison goes on."""
+    more = ("--space", searcher.space(frozen="all"), "--trials", 4, "--epochs", 2)
+    monkeypatch.setattr(records, "to_onnx", perturbed)
+    ended = searcher.here(capsys, *more)
+    assert (ended.code, ended.summary["finished"]) == (0, 4)
+    assert ended.err.count("Keras computes its features instead") == 1
+    monkeypatch.setattr(records, "has_gpu", lambda: True)
+    assert other.here(capsys, *more).code == 0
+    assert searcher.trials() == other.trials()
 
 
 @pytest.mark.slow

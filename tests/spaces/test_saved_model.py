@@ -59,10 +59,6 @@ def dropout_rates(model: Any) -> list[float]:
     return [layer.rate for layer in model.get_layer("tail").layers if type(layer).__name__ == "Dropout"]
 
 
-def built_network(name: str) -> Any:
-    return smallest(architecture_named(name))
-
-
 @pytest.mark.parametrize("classes", [2, 14])
 @pytest.mark.parametrize("units", [0, 64])
 @pytest.mark.parametrize("name", NAMES)
