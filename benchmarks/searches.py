@@ -2,8 +2,9 @@
 
 Each side runs as a process of its own, ours with its durable store, models and intervals of every metric; sides take
 turns. For equal work every trial trains all 20 epochs (patience 20), and (c) and (d) train the configurations that our
-sampler proposed, which saves them their own; with proposals and the space's own patience ours and (d) run besides. The
-naive rivals run 2 trials of 2 epochs and are scaled up.
+sampler proposed, which saves them their own; with its own proposals and the space's own patience (d+) runs besides.
+(d+) is (d) with an ONNX graph made by hand and trials side by side in processes. The naive rivals run 2 trials of 2
+epochs and are scaled up.
 
     python -m benchmarks.searches [--repeats N]
 """
@@ -93,14 +94,17 @@ def sides(top: Path, images: Path) -> Sides:
     ready = {name: ("--features", top / f"{name}.npz") for name in ("features_keras", "features_numpy")}
     for name, features in ready.items():
         rival(name, images, *features, trials=1, epochs=1)
+    one, both = (*same, "--jobs", 1), (*same, "--by-hand")
+    numpy = ready["features_numpy"]
     return {
         "ours, from nothing": lambda turn: ours(top / f"nothing{turn}", "first"),
-        "(d), from nothing": lambda turn: rival("features_numpy", images, *same),
-        "(d) with a graph by hand, from nothing": lambda turn: rival("features_numpy", images, *same, "--by-hand"),
+        "(d), from nothing": lambda turn: rival("features_numpy", images, *one),
+        "(d+), from nothing": lambda turn: rival("features_numpy", images, *both),
         "ours, features ready": lambda turn: ours(top / "nothing0", f"again{turn}"),
-        "(d), features ready": lambda turn: rival("features_numpy", images, *same, *ready["features_numpy"]),
+        "(d), features ready": lambda turn: rival("features_numpy", images, *one, *numpy),
+        "(d+), features ready": lambda turn: rival("features_numpy", images, *both, *numpy),
         "ours, features ready, own patience": lambda turn: ours(top / "nothing0", f"own{turn}", OWN),
-        "(d), features ready, own patience": lambda turn: rival("features_numpy", images, *ready["features_numpy"]),
+        "(d+), features ready, own patience": lambda turn: rival("features_numpy", images, *numpy),
         "(c), features ready": lambda turn: rival("features_keras", images, *same, *ready["features_keras"]),
     }
 
@@ -138,11 +142,12 @@ def ratios(found: dict[str, dict[str, Any]]) -> dict[str, float]:
         "(a) / ours, from nothing": ratio("(a) naive Optuna", nothing),
         "(b) / ours, from nothing": ratio("(b) naive Keras Tuner", nothing),
         "(d) / ours, from nothing": ratio("(d), from nothing", nothing),
-        "(d) with a graph by hand / ours, from nothing": ratio("(d) with a graph by hand, from nothing", nothing),
+        "(d+) / ours, from nothing": ratio("(d+), from nothing", nothing),
         "(c) / ours, features ready": ratio("(c), features ready", ready),
         "ours / (d), features ready": ratio(ready, "(d), features ready"),
-        "ours / (d), features ready, own patience": ratio(
-            f"{ready}, own patience", "(d), features ready, own patience"
+        "ours / (d+), features ready": ratio(ready, "(d+), features ready"),
+        "ours / (d+), features ready, own patience": ratio(
+            f"{ready}, own patience", "(d+), features ready, own patience"
         ),
     }
 
