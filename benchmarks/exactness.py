@@ -34,15 +34,13 @@ def main() -> None:
     """Measure every link and save the figures."""
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(1, "blas"):
         setting = made_setting(Path(folder))
-        save(
-            "exactness",
-            {
-                "features against Keras', every train image": against_keras(setting),
-                "trials with and without the cache": without_cache(setting),
-                "heads side by side and alone": side_by_side(setting),
-                "a head against Keras' fit from pixels, 5 epochs": against_fit(setting),
-            },
-        )
+        found = {
+            "features against Keras', every train image": against_keras(setting),
+            "trials with and without the cache": without_cache(setting),
+            "heads side by side and alone": side_by_side(setting),
+            "a head against Keras' fit from pixels, 5 epochs": against_fit(setting),
+        }
+    save("exactness", found)
 
 
 def made_setting(folder: Path) -> Setting:
