@@ -14,7 +14,7 @@ from spaces.declaration import Choice, Space
 GIB = 2**30
 DEFAULT_SHARE = 0.5  # of the free disk
 # What an extraction reaches of a large matrix product's speed where nothing was measured yet; see docs/benchmarks.md.
-EXPECTED_SHARE_OF_PEAK = 0.8
+EXPECTED_SHARE_OF_PEAK = 1.0
 
 
 @dataclass(frozen=True)
