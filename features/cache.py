@@ -3,7 +3,7 @@
     features/<architecture>/<level>-<view>-<key>/<cut>.f32 and .f32.sums
 
 The key is the digest of all that the numbers depend on, so a change of any of it asks for other files. A lock on the
-folder lets one process compute what others wait for; a kill loses one batch. Without the cache the same extractor
+folder lets one process compute what others wait for; a kill loses some batches. Without the cache the same extractor
 computes the same numbers again, in memory. Files not used for longest go first where the budget asks for room.
 """
 
@@ -174,8 +174,9 @@ class FeatureCache:
 
     def _in_memory(self, network: FrozenNetwork, forward: Forward, views: Views, cut: str) -> NDArray[np.float32]:
         features = np.empty((len(views), *network.shapes[cut]), np.float32)
-        for batch, found in self._passed(forward, views, [cut], views.batches):
-            features[batch * BATCH : batch * BATCH + len(found[cut])] = found[cut]
+        with self._filling:
+            for batch, found in self._passed(forward, views, [cut], views.batches):
+                features[batch * BATCH : batch * BATCH + len(found[cut])] = found[cut]
         return read_only(features)
 
     def _passed(

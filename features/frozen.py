@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 import spaces
 from features.forward import Forward, keras_forward, onnx_forward
 from features.records import MODEL, ONNX, RECORD, Draft, FrozenNetwork, checked, keep, make_draft, read_record
+from plumbing.errors import SearchFailed
 from plumbing.files import atomic_folder, locked
 from plumbing.progress import console
 from spaces.architecture import Architecture
 from spaces.declaration import Configuration
-from spaces.tensorflow_runtime import versions
+from spaces.tensorflow_runtime import has_gpu, tensorflow, versions
 from spaces.weights import build_backbone, identity_of
 
 
@@ -51,6 +52,10 @@ class Backbones:
         self._forwards: dict[str, tuple[FrozenNetwork, Forward]] = {}  # the last of each architecture
         self._lock = threading.RLock()
         self._checking = ThreadPoolExecutor(1)
+
+    def close(self) -> None:
+        """Drop comparisons that have not begun, and wait for one that has."""
+        self._checking.shutdown(cancel_futures=True)
 
     def folder(self, architecture: Architecture, image_size: int, configuration: Configuration) -> Path:
         """Where what is known of the backbone is kept."""
@@ -96,7 +101,7 @@ class Backbones:
         Args:
             first_batch: gives the images on which ONNX Runtime is compared with Keras.
         Raises: SpaceError where its weights are absent or do not fit. OSError where the folder cannot be written.
-            SearchFailed where there is no memory to compare.
+            SearchFailed where memory ran out in the comparison.
         """
         folder = self.folder(architecture, image_size, configuration)
         with self._lock:
@@ -124,7 +129,7 @@ class Backbones:
 
         Waits where ONNX Runtime is being compared with Keras.
 
-        Raises: OSError where the record cannot be written. SearchFailed where there is no memory to compare.
+        Raises: OSError where the record cannot be written. SearchFailed where memory ran out in it.
         """
         folder = self.folder(architecture, image_size, configuration)
         if (check := self._checks.get(folder)) is None:
@@ -157,8 +162,9 @@ class Backbones:
 
 @cache
 def _code() -> str:
-    """A digest of the code that builds networks and their ONNX graphs, ours and the libraries'."""
-    digest = hashlib.blake2b(f"{versions()}, onnxruntime {version('onnxruntime')}".encode(), digest_size=8)
+    """A digest of the code that builds networks and their ONNX graphs, ours and the libraries', and of the device."""
+    libraries = f"{versions()}, onnxruntime {version('onnxruntime')}, {'GPU' if has_gpu() else 'CPU'}"
+    digest = hashlib.blake2b(libraries.encode(), digest_size=8)
     folders = (Path(str(spaces.__file__)).parent, Path(__file__).parent)
     for path in sorted(path for folder in folders for path in folder.glob("*.py")):
         digest.update(path.read_bytes())
@@ -170,9 +176,18 @@ def _say_waiting(folder: Path) -> None:
 
 
 def _check_and_keep(draft: Draft, grey: NDArray[np.float32], folder: Path, lock: ExitStack) -> FrozenNetwork:
-    """Compare a draft with Keras and keep its record; what is known from now on. Frees the lock."""
+    """Compare a draft with Keras and keep its record; what is known from now on. Frees the lock.
+
+    Raises: SearchFailed where memory runs out: nothing that a trial could help, so no trial must fail by it.
+    """
     with lock:
-        sure, apart = checked(draft, grey)
-        with atomic_folder(folder) as temporary:
-            keep(sure, apart, temporary)
+        try:
+            sure, apart = checked(draft, grey)
+            with atomic_folder(folder) as temporary:
+                keep(sure, apart, temporary)
+        except (MemoryError, tensorflow().errors.ResourceExhaustedError):
+            raise SearchFailed(
+                f"{draft.architecture.name}: no memory to compare ONNX Runtime with Keras and save the network; "
+                f"free some, or give a smaller --image-size"
+            ) from None
         return sure.known

@@ -30,12 +30,11 @@ from features.forward import (
 )
 from features.onnx_graph import to_onnx
 from features.onnx_layers import UnknownLayer
-from plumbing.errors import SearchFailed
 from plumbing.files import sync_file, write_text_atomically
 from plumbing.progress import console
 from spaces.architecture import Architecture
 from spaces.saved_model import save_parts
-from spaces.tensorflow_runtime import has_gpu, tensorflow, versions
+from spaces.tensorflow_runtime import has_gpu, versions
 from spaces.weights import network_digest
 
 ONNX = "onnxruntime"
@@ -109,18 +108,11 @@ def checked(draft: Draft, grey: NDArray[np.float32]) -> tuple[Draft, float]:
 
     Args:
         grey: the first batch of images, (images, size, size, 1) float32; `COMPARED` of them are enough.
-    Raises: SearchFailed where there is no memory for it.
     """
     if draft.model is None:
         return draft, 0.0
     layers, some = draft.known.layers, grey[:COMPARED]
-    try:
-        expected = keras_forward(draft.network, layers, COMPARED)(some, list(layers))
-    except (MemoryError, tensorflow().errors.ResourceExhaustedError):
-        raise SearchFailed(
-            f"{draft.architecture.name}: no memory to compare ONNX Runtime with Keras on {COMPARED} images; "
-            f"free some, or give a smaller --image-size"
-        ) from None
+    expected = keras_forward(draft.network, layers, COMPARED)(some, list(layers))
     apart = difference(draft.forward(some, list(layers)), expected)
     if apart <= ALLOWED_DIFFERENCE:
         return draft, apart

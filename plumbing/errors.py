@@ -7,7 +7,7 @@ UserError            exit code 2
 ├── StoreError       the results store: absent, foreign, newer, unwritable
 └── ModelError       a stored model: absent, damaged, of another part
 
-SearchFailed         exit code 1: the search cannot go on (the same failure three times in a row)
+SearchFailed         exit code 1: the search cannot go on (the same failure three times in a row, or no memory left)
 """
 
 
@@ -36,4 +36,4 @@ class ModelError(UserError):
 
 
 class SearchFailed(Exception):
-    """The search ended because trials kept failing for one reason. Commands exit with 1."""
+    """The search ended because trials kept failing for one reason, or memory ran out. Commands exit with 1."""

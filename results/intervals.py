@@ -47,8 +47,9 @@ def percentile_intervals(values: Floats) -> list[tuple[float, float] | None]:
     Args:
         values: (metrics, draws); NaN where a draw does not define the metric.
 
-    >>> percentile_intervals(np.stack([np.arange(101.0), np.full(101, np.nan)]))
-    [(2.5, 97.5), None]
+    >>> (low, high), undefined = percentile_intervals(np.stack([np.arange(101.0), np.full(101, np.nan)]))
+    >>> round(low, 6), round(high, 6), undefined
+    (2.5, 97.5, None)
     """
     tail, ordered = (1 - CONFIDENCE) / 2, np.sort(values, axis=1)  # NaN last
     found: list[tuple[float, float] | None] = []

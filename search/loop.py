@@ -4,6 +4,7 @@ A trial is finished when its row is committed. The order of writes makes any ins
 batch, then for each its model file, then its result in one transaction; the engine is told when the batch has ended.
 """
 
+import ctypes
 import gc
 import math
 import sys
@@ -48,7 +49,7 @@ class SearchRun:
 def run_search(run: SearchRun) -> None:
     """Run trials until there are as many as asked for, or none is left to try.
 
-    Raises: SearchFailed after three failures in a row for the same reason.
+    Raises: SearchFailed after three failures in a row for the same reason, or where memory ran out beside the trials.
     """
     known = {trial.number: trial for trial in run.store.trials(run.search.id)}
     ended = {number: trial for number, trial in known.items() if trial.state != RUNNING}
@@ -82,6 +83,13 @@ def loaded_things_left_alone() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def give_memory_back() -> None:
+    """Free a tail's network and graphs, which refer to one another in circles, and what the allocator holds of them."""
+    gc.collect()
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # glibc's alone
+        libc.malloc_trim(0)
 
 
 def _objective(run: SearchRun, trial: Trial) -> list[float]:
@@ -127,7 +135,7 @@ def _run_batch(
         for proposal in batch:
             if proposal not in heads:
                 yield stored(proposal, _attempt(run, proposal, after_epoch))
-                gc.collect()  # a tail's network and graphs refer to one another in circles
+                give_memory_back()
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)

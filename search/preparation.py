@@ -65,6 +65,7 @@ def prepare(plan: Plan, command: str) -> Iterator[SearchRun]:
                 enqueued=plan.enqueued,
             )
         finally:
+            backbones.close()
             engine.close()
 
 

@@ -198,3 +198,13 @@ def test_temperature_keeps_decisions_and_sums() -> None:
     softened = apply_temperature(probability, 3.0)
     assert (softened.argmax(axis=1) == probability.argmax(axis=1)).all()
     assert softened.sum(axis=1) == pytest.approx(np.ones(50))
+
+
+def test_intervals_are_numpys_percentiles_of_the_draws_that_define_the_metric() -> None:
+    draws = np.random.default_rng(0).normal(size=(4, 500))
+    draws[1, ::3], draws[2], draws[3] = np.nan, np.nan, np.nan
+    draws[2, 7] = 0.5
+    found = percentile_intervals(draws)
+    for row, interval in zip(draws[:3], found[:3], strict=True):
+        assert interval == pytest.approx(np.nanpercentile(row, [2.5, 97.5]), abs=1e-12)
+    assert found[3] is None

@@ -127,7 +127,7 @@ def test_the_budget_is_what_was_given_or_a_share_of_the_free_disk_with_the_featu
 
 def test_speed_falls_with_the_area_and_with_the_network() -> None:
     whole = expected_images_per_second(LITE, LITE.native_size, 100.0)
-    assert whole == pytest.approx(1.0 * 100 / LITE.gigaflops)
+    assert whole == pytest.approx(100 / LITE.gigaflops)
     assert expected_images_per_second(LITE, LITE.native_size // 2, 100.0) == pytest.approx(4 * whole)
     assert expected_images_per_second(DENSE, DENSE.native_size, 100.0) < whole
     assert 0 < matrix_speed() < 1e6

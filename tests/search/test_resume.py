@@ -86,9 +86,11 @@ import os, time
 from pathlib import Path
 import features.frozen as f
 def checked(draft, grey):
-    while not any(path.stat().st_size for path in Path(os.environ["RUNS"]).rglob("*.f32.sums")):
+    for _ in range(6000):
+        if any(path.stat().st_size for path in Path(os.environ["RUNS"]).rglob("*.f32.sums")):
+            die()
         time.sleep(0.01)
-    die()
+    raise AssertionError("no features were written")
 f.checked = checked
 """
 )
