@@ -14,10 +14,14 @@ PATIENTS = (100, 500, 2300)  # of the drawn sets, over all seven parts
 
 
 class Bench:
-    """Searches that share a folder of caches; each has a store of its own."""
+    """Searches that share caches until these are left behind; each has a store of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.count = folder, 0
+        self.folder, self.count, self.runs = folder, 0, folder / "runs"
+
+    def leave_caches(self) -> None:
+        """Let the next search begin from nothing."""
+        self.runs = self.folder / f"runs{self.count}"
 
     def search(self, part: str, data: object, space: str, *options: object) -> Run:
         """A whole search as a process."""
@@ -25,7 +29,7 @@ class Bench:
         narrowed = self.folder / f"space{self.count}.toml"
         narrowed.write_text(space)
         line = ["-m", "search.run", "--part", part, "--data", data, "--space", narrowed]
-        line += ["--store", f"sqlite:///{self.folder}/{self.count}.db", "--runs", self.folder / "runs", *options]
+        line += ["--store", f"sqlite:///{self.folder}/{self.count}.db", "--runs", self.runs, *options]
         return run(line)
 
 
@@ -81,6 +85,7 @@ def architectures(bench: Bench) -> dict[str, Any]:
     found = {}
     for names in (("efficientnet_lite0",), ("efficientnet_lite0", "densenet121", "inception_v3", "xception")):
         chosen = [option for name in names for option in ("--architecture", name)]
+        bench.leave_caches()
         options = (*chosen, "--image-size", 96, "--weights", "random", "--trials", 24)
         first = bench.search("XR_HAND", RADIOGRAPHS, FROZEN, *options)
         again = bench.search("XR_HAND", RADIOGRAPHS, FROZEN, *options)
@@ -94,6 +99,7 @@ def views(bench: Bench) -> dict[str, Any]:
     for count in (1, 4, 8):
         options = ("--architecture", "efficientnet_lite0", "--image-size", 128, "--trials", 20, "--views", count)
         space = FROZEN.replace('"no"', '"light"')
+        bench.leave_caches()
         first = bench.search("XR_HAND", RADIOGRAPHS, space, *options)
         again = bench.search("XR_HAND", RADIOGRAPHS, space, *options)
         found[f"{count} views"] = _pair(first, again)
@@ -103,6 +109,7 @@ def views(bench: Bench) -> dict[str, Any]:
 def partly(bench: Bench) -> dict[str, Any]:
     """The last block trained from cached features, and with frozen layers computed anew each epoch."""
     space = '[all]\nfrozen = "below_last_block"\naugmentation = "light"\n'
+    bench.leave_caches()
     options = ("--architecture", "efficientnet_lite0", "--image-size", 128, "--trials", 4, "--epochs", 10)
     first = bench.search("XR_HAND", RADIOGRAPHS, space, *options)
     again = bench.search("XR_HAND", RADIOGRAPHS, space, *options)
