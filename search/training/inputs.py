@@ -41,6 +41,11 @@ class Source:
         """Split -> its images' digests, in its order."""
         return {split: tuple(self.dataset.split(split)["digest"]) for split in SPLITS}
 
+    @cached_property
+    def anew(self) -> FeatureCache:
+        """Keeps nothing; one for all trials, so that one at a time extracts, on all cores."""
+        return FeatureCache(None, ledger=self.cache.ledger)
+
     def inputs(self, architecture: Architecture, configuration: Configuration) -> "Inputs":
         """The inputs of a configuration."""
         size = self.image_size[architecture.name]
@@ -86,7 +91,7 @@ class Inputs:
     @property
     def _cache(self) -> FeatureCache:
         """The search's, or one that keeps nothing."""
-        return self.source.cache if self._is_kept else FeatureCache(None, ledger=self.source.cache.ledger)
+        return self.source.cache if self._is_kept else self.source.anew
 
     def _asked(
         self, frozen: FrozenNetwork, views: Views
