@@ -22,7 +22,7 @@ from features.frozen import Backbones
 from radiographs.dataset import decode_images, list_images, sized_pixels
 from radiographs.pixels import PixelStore
 from search.training.inputs import Source
-from search.training.trial import Setting, make_setting, run_trial
+from search.training.trial import Setting, Task, make_setting, run_trial
 from spaces import architecture_named
 from tests.search.training.test_exactness import by_keras, configuration_of, ours
 
@@ -77,7 +77,10 @@ def without_cache(setting: Setting) -> dict[str, Any]:
     found = {}
     for cut in ("below_last_block", "all"):
         configuration = configuration_of(ARCHITECTURE, cut, augmentation="light", conv_dropout=0.3)
-        one, other = (run_trial(each, configuration, lambda epoch, metrics: None).result for each in (setting, anew))
+        one, other = (
+            run_trial(each, Task(configuration, each.epochs), lambda epoch, metrics: None).result
+            for each in (setting, anew)
+        )
         same = one.history == other.history and one.measures == other.measures
         same &= all(np.array_equal(one.probabilities[split], other.probabilities[split]) for split in ("valid", "test"))
         found[f"{cut}, light augmentation, 2 epochs"] = "equal to the last bit" if same else "NOT equal"
@@ -98,7 +101,7 @@ def side_by_side(setting: Setting) -> str:
     ]
 
     def history(configuration: dict[str, Any]) -> dict[str, list[float]]:
-        return run_trial(longer, configuration, lambda epoch, metrics: None).result.history
+        return run_trial(longer, Task(configuration, longer.epochs), lambda epoch, metrics: None).result.history
 
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(history, configurations))

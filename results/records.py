@@ -1,6 +1,6 @@
 """What the store takes and gives: plain frozen records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -94,6 +94,7 @@ class NewTrial:
     seed: int
     fit_epochs: int
     code_version: str
+    continues: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ class TrialResult:
         history: metric name -> one value an epoch.
         probabilities: split -> (images, classes) float32, classes 1 or 14.
         accuracies: split -> per cent, by image.
+        first_epoch: epochs of the history that were trained by the trial that this one continues.
+        found_parameters: of a user's own model, those that building it brought up, as Keras Tuner's configs.
     """
 
     state: str
@@ -128,6 +131,8 @@ class TrialResult:
     measures: tuple[Measure, ...]
     probabilities: Mapping[str, np.ndarray]
     model_path: str | None
+    first_epoch: int = 0
+    found_parameters: Sequence[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -161,3 +166,6 @@ class Trial:
     imported: Mapping[str, str] | None
     created: str
     finished: str | None
+    continues: int | None
+    first_epoch: int | None
+    found_parameters: Sequence[Any] | None

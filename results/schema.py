@@ -63,6 +63,9 @@ trials = sa.Table(
     sa.Column("imported", sa.JSON),  # every cell of an imported row, as it stood
     sa.Column("created", sa.String(32), nullable=False),
     sa.Column("finished", sa.String(32)),
+    sa.Column("continues", sa.Integer),  # number of the trial whose end it began at
+    sa.Column("first_epoch", sa.Integer),  # epochs of its history that the other trained
+    sa.Column("found_parameters", sa.JSON(none_as_null=True)),  # of a user's own model, found by building it
     sa.UniqueConstraint("search_id", "number"),
 )
 

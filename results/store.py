@@ -186,6 +186,8 @@ class Store:
             "early_stop_at_epoch": result.early_stop_at_epoch,
             "seconds": result.seconds,
             "model_path": result.model_path,
+            "first_epoch": result.first_epoch,
+            "found_parameters": result.found_parameters,
             "finished": now(),
         } | {f"{split}_accuracy_eval": value for split, value in result.accuracies.items()}
         with self._writing() as connection:

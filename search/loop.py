@@ -1,7 +1,8 @@
 """The search itself: propose, train, store, tell; again after a kill.
 
 A trial is finished when its row is committed. The order of writes makes any instant safe: the running trials of a
-batch, then for each its model file, then its result in one transaction; the engine is told when the batch has ended.
+batch, then for each its model and checkpoint files, then its result in one transaction; the engine is told when the
+batch has ended.
 """
 
 import ctypes
@@ -13,28 +14,34 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from threadpoolctl import threadpool_limits
 
 from features.forward import processors
 from plumbing import VERSION
 from plumbing.errors import SearchFailed
-from results.records import FAILED, RUNNING, NewTrial, Search, Trial
+from results.records import FAILED, FINISHED, RUNNING, NewTrial, Search, Trial
 from results.store import Store
 from search.engines import Engine, Proposal
 from search.models import ModelKeeper, best_trials
 from search.progress import SearchProgress
+from search.stopping import Clock, Stopping, reason_to_stop
+from search.training.checkpoints import Checkpoints
 from search.training.fitting import TrialFailed
-from search.training.trial import AfterEpoch, Setting, Trained, inputs_of, is_head, run_trial
-from spaces.declaration import Configuration
+from search.training.trial import AfterEpoch, Setting, Task, Trained, inputs_of, is_head, run_trial
 
 FAILURES_IN_A_ROW = 3
 
 
 @dataclass(frozen=True)
 class SearchRun:
-    """All that the loop works with."""
+    """All that the loop works with.
+
+    Attributes:
+        clock: the engine's own time, which the loop measures.
+    """
 
     store: Store
     search: Search
@@ -43,36 +50,58 @@ class SearchRun:
     keeper: ModelKeeper
     weights: Mapping[str, str]
     trials: int
-    enqueued: Sequence[Configuration]
+    checkpoints: Checkpoints
+    stopping: Stopping
+    clock: Clock = field(default_factory=Clock)
 
 
 def run_search(run: SearchRun) -> None:
-    """Run trials until there are as many as asked for, or none is left to try.
+    """Run trials until there are as many as asked for, none is left to try, or there is reason to stop.
 
     Raises: SearchFailed after three failures in a row for the same reason, or where memory ran out beside the trials.
     """
     known = {trial.number: trial for trial in run.store.trials(run.search.id)}
     ended = {number: trial for number, trial in known.items() if trial.state != RUNNING}
-    begun = {number: trial.configuration for number, trial in known.items()}
     run.keeper.tidy()
     best = best_trials(list(ended.values()), 1)
     setting = run.setting
     bar = SearchProgress(setting.objective, run.trials, len(ended), setting.epochs, best[0].value if best else None)
     # Heads train side by side, each on one core.
     with bar, threadpool_limits(1, "blas"), loaded_things_left_alone():
-        while batch := run.engine.propose(run.enqueued, run.trials, begun):
-            fresh = [each for each in batch if each.number not in ended]
-            for trial in _run_batch(run, fresh, known, bar):
-                ended[trial.number] = trial
-            run.keeper.tidy()
+        why = _run_batches(run, known, ended, bar)
+        with run.clock:
+            run.engine.save()
+    if why:
+        bar.console.print(f"{why}: {len(ended)} trials", markup=False)
+
+
+def _run_batches(
+    run: SearchRun, known: Mapping[int, Trial], ended: dict[int, Trial], bar: SearchProgress
+) -> str | None:
+    """Run batch after batch; why it ended before there were as many trials as asked for, None where there are."""
+    begun = {number: trial.configuration for number, trial in known.items()}
+    started = time.monotonic()
+    while True:
+        with run.clock:
+            batch = run.engine.propose(run.trials, begun)
+        if not batch:
+            return None if len(ended) >= run.trials else "every configuration of the space was tried"
+        fresh = [each for each in batch if each.number not in ended]
+        before = [trial for number, trial in sorted(ended.items()) if number < batch[0].number]
+        if fresh and (why := reason_to_stop(run.stopping, before, started)):
+            return why
+        for trial in _run_batch(run, fresh, known, bar):
+            ended[trial.number] = trial
+        run.keeper.tidy()
+        histories = _objectives(run, [ended[each.number] for each in batch])
+        with run.clock:
             for proposal in batch:
-                run.engine.tell(ended[proposal.number], _objective(run, ended[proposal.number]))
-            if failure := _failures_in_a_row(ended, [each.number for each in fresh]):
-                run.engine.save()
-                raise SearchFailed(failure)
-        run.engine.save()
-    if len(ended) < run.trials:
-        bar.console.print(f"every configuration of the space was tried: {len(ended)} trials")
+                trial = ended[proposal.number]
+                run.engine.tell(trial, histories[trial.id])
+        run.checkpoints.keep_only(run.engine.may_go_on())
+        if failure := _failures_in_a_row(ended, [each.number for each in fresh]):
+            run.engine.save()
+            raise SearchFailed(failure)
 
 
 @contextmanager
@@ -92,10 +121,15 @@ def give_memory_back() -> None:
         libc.malloc_trim(0)
 
 
-def _objective(run: SearchRun, trial: Trial) -> list[float]:
-    """The objective by epoch; NaN, which no database keeps alike, where it was not defined."""
-    history = run.store.histories([trial.id]).get(trial.id, {}).get(run.setting.objective, ())
-    return [math.nan if value is None else value for value in history]
+def _objectives(run: SearchRun, trials: Sequence[Trial]) -> dict[int, list[float]]:
+    """Each trial's objective by epoch, by its id; NaN, which no database keeps alike, where it was not defined."""
+    found = run.store.histories([trial.id for trial in trials])
+    return {
+        trial.id: [
+            math.nan if value is None else value for value in found.get(trial.id, {}).get(run.setting.objective, ())
+        ]
+        for trial in trials
+    }
 
 
 def _run_batch(
@@ -129,7 +163,8 @@ def _run_batch(
     pool = ThreadPoolExecutor(processors())
     try:
         running = {pool.submit(_attempt, run, each, after_epoch): each for each in heads}
-        run.engine.save()  # of the batches before, while the heads train
+        with run.clock:
+            run.engine.save()  # of the batches before, while the heads train
         for future in as_completed(running):
             yield stored(running[future], future.result())
         for proposal in batch:
@@ -153,8 +188,10 @@ class Attempt:
 def _attempt(run: SearchRun, proposal: Proposal, after_epoch: AfterEpoch) -> Attempt:
     """Train the proposal."""
     start = time.monotonic()
+    begin = None if proposal.continues is None else run.checkpoints.load(proposal.continues, _tell)
+    task = Task(proposal.configuration, proposal.epochs or run.setting.epochs, begin, proposal.resumable)
     try:
-        trained = run_trial(run.setting, proposal.configuration, after_epoch)
+        trained = run_trial(run.setting, task, after_epoch, partial(run.engine.prunes, proposal.number))
     except TrialFailed as failure:
         return Attempt(None, str(failure), time.monotonic() - start)
     except (MemoryError, _out_of_memory()) as error:
@@ -163,13 +200,19 @@ def _attempt(run: SearchRun, proposal: Proposal, after_epoch: AfterEpoch) -> Att
     return Attempt(trained, "", time.monotonic() - start)
 
 
+def _tell(line: str) -> None:
+    print(f"search.run: {line}", file=sys.stderr)
+
+
 def _keep(run: SearchRun, trial: Trial, attempt: Attempt) -> Trial:
-    """Keep the model where it is among the best, then store how the trial ended; the trial as stored."""
+    """Keep the model where it is among the best, and the checkpoint, then store how it ended; the trial as stored."""
     if attempt.trained is None:
         run.store.fail_trial(trial.id, attempt.reason, attempt.seconds)
     else:
         result = attempt.trained.result
-        if (path := run.keeper.path_for(trial.number, result.value)) is not None:
+        if attempt.trained.checkpoint is not None:
+            run.checkpoints.save(trial.number, attempt.trained.checkpoint)
+        if result.state == FINISHED and (path := run.keeper.path_for(trial, result.value)) is not None:
             run.keeper.save(attempt.trained.save, path)
             result = replace(result, model_path=str(path.resolve()))
         run.store.finish_trial(trial.id, result)
@@ -188,19 +231,20 @@ def _out_of_memory() -> type[BaseException]:
 
 def _new_trial(run: SearchRun, proposal: Proposal) -> NewTrial:
     configuration, setting = proposal.configuration, run.setting
-    name = str(configuration["architecture"])
+    name, epochs = str(configuration["architecture"]), proposal.epochs or setting.epochs
     return NewTrial(
         number=proposal.number,
         part_body=setting.source.dataset.task,
         architecture=name,
-        name_code=f"{name}_{configuration['augmentation']}_augment_{setting.epochs}epochs",
+        name_code=f"{name}_{configuration['augmentation']}_augment_{epochs}epochs",
         model_name=f"{run.search.name}_{proposal.number:04d}",
         configuration=configuration,
         weights=run.weights[name],
         image_size=setting.source.image_size[name],
         seed=setting.search_seed,
-        fit_epochs=setting.epochs,
+        fit_epochs=epochs,
         code_version=VERSION,
+        continues=proposal.continues,
     )
 
 

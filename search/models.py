@@ -13,8 +13,16 @@ from results.store import Store
 
 
 def best_trials(trials: Sequence[Trial], count: int) -> list[Trial]:
-    """The best finished trials by objective, earlier ones first among equals."""
-    finished = [trial for trial in trials if trial.state == FINISHED and trial.value is not None]
+    """The best finished trials of a search by objective, earlier ones first among equals.
+
+    A trial that another went on from is not among them: the other's model is the same training, further on.
+    """
+    continued = {trial.continues for trial in trials if trial.state == FINISHED}
+    finished = [
+        trial
+        for trial in trials
+        if trial.state == FINISHED and trial.value is not None and trial.number not in continued
+    ]
     return sorted(finished, key=lambda trial: (-_value(trial), trial.number))[:count]
 
 
@@ -32,7 +40,12 @@ def folder_of(name: str, store: str, runs: Path) -> Path:
     database = sqlite_path(store)
     place = str(database.resolve()) if database else hide_password(store)
     digest = hashlib.blake2b(place.encode(), digest_size=4).hexdigest()
-    return runs / "models" / f"{name}-{digest}"
+    return models_of(runs, f"{name}-{digest}")
+
+
+def models_of(runs: Path, folder: str) -> Path:
+    """The folder of that name among those of models."""
+    return runs / "models" / folder
 
 
 @contextmanager
@@ -47,17 +60,23 @@ def only_one(name: str, folder: Path) -> Iterator[None]:
         yield
 
 
+def model_path(folder: Path, number: int) -> Path:
+    """The file of a trial's model in a search's folder."""
+    return folder / f"{number:04d}.keras"
+
+
 class ModelKeeper:
     """Keeps the models of the best `count` trials of a search in its folder."""
 
     def __init__(self, store: Store, search: Search, folder: Path, count: int) -> None:
         self.store, self.search, self.folder, self.count = store, search, folder, count
 
-    def path_for(self, number: int, value: float) -> Path | None:
-        """Where the model of a trial that ends now belongs, None where it is not among the best."""
-        best = best_trials(self.store.trials(self.search.id), self.count)
-        better = [trial for trial in best if (-_value(trial), trial.number) < (-value, number)]
-        return self.folder / f"{number:04d}.keras" if len(better) < self.count else None
+    def path_for(self, trial: Trial, value: float) -> Path | None:
+        """Where the model of a trial that ends now with that value belongs, None where it is not among the best."""
+        others = [other for other in self.store.trials(self.search.id) if other.number != trial.continues]
+        best = best_trials(others, self.count)
+        better = [other for other in best if (-_value(other), other.number) < (-value, trial.number)]
+        return model_path(self.folder, trial.number) if len(better) < self.count else None
 
     def save(self, write: Callable[[Path], None], path: Path) -> None:
         """Raises: OSError where the folder cannot be written or the disk is full."""

@@ -15,6 +15,7 @@ from search.engines import ENGINES
 from spaces import ARCHITECTURES
 
 SYNTHETIC = "synthetic"
+DEFAULT_SAMPLERS = {"optuna": "tpe", "keras-tuner": "bayesian"}
 DEFAULT_DATA = "data/MURA-v1.1"
 OBJECTIVES = ("val_auc", "val_accuracy", "val_kappa")
 MOST = 2**31 - 1  # what a database's integer holds
@@ -31,6 +32,7 @@ class Options:
     architectures: tuple[str, ...]
     engine: str
     sampler: str
+    pruner: str
     objective: str
     epochs: int
     image_size: int | None
@@ -44,6 +46,8 @@ class Options:
     views: int
     keep_models: int
     batch_trials: int
+    timeout: float | None
+    stop_when_no_gain: int | None
     feature_cache: bool
     cache_gib: float | None
     explain: bool
@@ -60,8 +64,6 @@ def parse(arguments: Sequence[str]) -> Options:
         raise UsageError(f"--name {name!r}: give letters, digits, dot, dash and underscore, at most 100")
     if given.workers != 1 or given.ray is not None:
         raise UsageError("--workers above 1 and --ray are not built yet; leave them out")
-    if given.pruner != "none":
-        raise UsageError("--pruner is not built yet; leave it out")
     names = [each.name for each in ARCHITECTURES]  # in their own order, whatever the command's
     return Options(
         part=given.part,
@@ -69,7 +71,8 @@ def parse(arguments: Sequence[str]) -> Options:
         data=given.data or os.environ.get("MURA_DIR") or DEFAULT_DATA,
         architectures=tuple(name for name in names if name in (given.architecture or names)),
         engine=given.engine,
-        sampler=given.sampler,
+        sampler=given.sampler or DEFAULT_SAMPLERS[given.engine],
+        pruner=given.pruner,
         objective=given.objective,
         epochs=given.epochs,
         image_size=given.image_size,
@@ -83,6 +86,8 @@ def parse(arguments: Sequence[str]) -> Options:
         views=given.views,
         keep_models=given.keep_models,
         batch_trials=given.batch_trials,
+        timeout=given.timeout,
+        stop_when_no_gain=given.stop_when_no_gain,
         feature_cache=given.feature_cache,
         cache_gib=given.cache_gib,
         explain=given.explain,
@@ -102,9 +107,11 @@ def _parser() -> argparse.ArgumentParser:
         f"the word {SYNTHETIC} draws a data set under --runs")  # fmt: skip
     add("--architecture", action="append", choices=[each.name for each in ARCHITECTURES],
         help="repeatable; default: all, the sampler choosing")  # fmt: skip
-    add("--engine", choices=ENGINES, default=ENGINES[0], help="who proposes configurations")
-    add("--sampler", default="tpe", help="tpe, random, qmc, nsga2, or gp (needs torch)")
-    add("--pruner", default="none", choices=("none",), help="stops unpromising trials early")
+    add("--engine", choices=ENGINES, default="optuna", help="who proposes configurations")
+    add("--sampler", metavar="NAME", help="of optuna: tpe (default), random, qmc, nsga2, gp (needs torch); "
+        "of keras-tuner: bayesian (default), random, hyperband, grid")  # fmt: skip
+    add("--pruner", default="none", metavar="NAME",
+        help="of optuna, stops unpromising trials: median, percentile, successive-halving, hyperband")  # fmt: skip
     add("--objective", choices=OBJECTIVES, default=OBJECTIVES[0], help="what is maximised on the valid split")
     add("--epochs", type=at_least(1, MOST), default=20, metavar="N", help="most epochs a trial may train")
     add("--image-size", type=at_least(1), metavar="N", help="pixels a side; default: the architecture's native size")
@@ -135,5 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--no-feature-cache", dest="feature_cache", action="store_false",
         help="compute frozen features anew each time; the results are the same")  # fmt: skip
+    add("--timeout", type=positive, metavar="SECONDS", help="begin nothing new after so long; the same command goes on")
+    add("--stop-when-no-gain", type=at_least(1), metavar="N",
+        help="stop when the last N trials have not raised the best objective")  # fmt: skip
     add("--explain", action="store_true", help="print the plan and exit")
     return parser

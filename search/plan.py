@@ -48,6 +48,7 @@ class Plan:
             "data": data_hash,
             "engine": options.engine,
             "sampler": options.sampler,
+            "pruner": options.pruner,
             "objective": options.objective,
             "seed": options.seed,
             "epochs": options.epochs,

@@ -15,11 +15,13 @@ from radiographs.splits import SPLITS
 from results.connection import hide_password
 from results.records import NewSearch, Search
 from results.store import Store
-from search.engines.optuna_engine import OptunaEngine
+from search.engines import Engine, Request, engine_module
 from search.feature_plan import budget_of
 from search.loop import SearchRun
 from search.models import ModelKeeper, folder_of, only_one
 from search.plan import Plan, store_exists
+from search.stopping import Stopping
+from search.training.checkpoints import Checkpoints
 from search.training.inputs import Source
 from search.training.scoring import image_list
 from search.training.trial import Setting, make_setting
@@ -47,9 +49,7 @@ def prepare(plan: Plan, command: str) -> Iterator[SearchRun]:
     with only_one(options.name, folder), _opened(options.store) as store:
         remove_stale_temporaries(options.runs)
         fresh = store.search(options.name) is None
-        engine = OptunaEngine(
-            options.store, options.name, plan.space, options.sampler, options.seed, options.batch_trials, fresh
-        )
+        engine = _engine(plan, fresh)
         try:
             search = _open_search(store, plan, dataset, command)
             for split in SPLITS:
@@ -62,11 +62,33 @@ def prepare(plan: Plan, command: str) -> Iterator[SearchRun]:
                 keeper=ModelKeeper(store, search, folder, options.keep_models),
                 weights=plan.weights,
                 trials=options.trials,
-                enqueued=plan.enqueued,
+                checkpoints=Checkpoints(options.runs / "checkpoints" / folder.name),
+                stopping=Stopping(options.timeout, options.stop_when_no_gain),
             )
         finally:
             backbones.close()
             engine.close()
+
+
+def _engine(plan: Plan, fresh: bool) -> Engine:
+    options = plan.options
+    made: Engine = engine_module(options.engine).make(
+        Request(
+            url=options.store,
+            folder=options.runs,
+            name=options.name,
+            space=plan.space,
+            sampler=options.sampler,
+            pruner=options.pruner,
+            objective=options.objective,
+            search_seed=options.seed,
+            batch_trials=options.batch_trials,
+            epochs=options.epochs,
+            fresh=fresh,
+            enqueued=plan.enqueued,
+        )
+    )
+    return made
 
 
 @contextmanager

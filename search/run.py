@@ -31,11 +31,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def run(options: Options, command: str) -> int:
     """Plan, prepare, search, tell."""
-    from search.engines.optuna_engine import check_sampler
+    from search.engines import engine_module
     from search.plan import make_plan
 
     started = time.monotonic()
-    check_sampler(options.sampler)
+    engine_module(options.engine).check(options.sampler, options.pruner)
     plan = make_plan(options)
     if options.explain:
         from search.explain import explain
@@ -51,6 +51,7 @@ def run(options: Options, command: str) -> int:
         trials = search_run.store.trials(search_run.search.id)
         print(told(trials, search_run.store.measures(), options))
         print(saved(search_run.setting.source.cache.ledger))
+        print(f"{options.engine} {options.sampler} itself took {search_run.clock.seconds:.1f} s")
         print(json.dumps(summary(options.name, trials, time.monotonic() - started)))
     return 0
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from plumbing.errors import SpaceError
-from spaces.declaration import AtLeast, Choice, Parameter, Real, Space, Value, Whole, propose
+from spaces.declaration import AtLeast, Choice, Configuration, Parameter, Real, Space, Value, Whole, propose
 
 ARCHITECTURE = "architecture"
 
@@ -52,6 +52,18 @@ def from_values(space: Space, values: Mapping[str, Any]) -> dict[str, Value]:
         return values[name]
 
     return propose(space, ask)
+
+
+def to_values(space: Space, configuration: Configuration) -> dict[str, Value]:
+    """Keras Tuner's values of a configuration, the inverse of `from_values`."""
+    values: dict[str, Value] = {}
+
+    def ask(name: str, parameter: Parameter) -> Value:
+        values[name] = configuration[parameter.name]
+        return values[name]
+
+    propose(space, ask)
+    return values
 
 
 def _scopes(space: Space, architecture: str, parameter: Parameter) -> list[tuple[str, list[Value]]]:

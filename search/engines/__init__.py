@@ -1,22 +1,66 @@
 """Who proposes: one file an engine. Propose and tell, nothing else."""
 
-from collections.abc import Mapping, Sequence
+import importlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from results.records import Trial
-from spaces.declaration import Configuration, Value
+from search.engines.tried import Allowed, everything
+from spaces.declaration import Configuration, Space, Value
 
-# The names of `--engine`; adding one is a file here and an entry.
-ENGINES = ("optuna",)
+# The names of `--engine` and the modules behind them; adding one is a file here and a line. A module has SAMPLERS (the
+# first is the default), `check(sampler, pruner)` and `make(request)`.
+ENGINES = {"optuna": "search.engines.optuna_engine", "keras-tuner": "search.engines.keras_tuner_engine"}
+
+
+def engine_module(name: str) -> Any:
+    """The module of an engine; loaded when asked for, since Keras Tuner's loads TensorFlow."""
+    return importlib.import_module(ENGINES[name])
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an engine is made for.
+
+    Attributes:
+        url: the store's database. folder: below the runs folder, for an engine's own files.
+        name: of the search. batch_trials: how many proposals are made at once. epochs: most of a trial.
+        enqueued: configurations that go first, in their order. allowed: no other configurations are proposed.
+        fresh: the search is new, so what an engine finds under its name would be somebody else's.
+    """
+
+    url: str
+    folder: Path
+    name: str
+    space: Space
+    sampler: str
+    pruner: str
+    objective: str
+    search_seed: int
+    batch_trials: int
+    epochs: int
+    fresh: bool
+    enqueued: Sequence[Configuration] = ()
+    allowed: Allowed = everything
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A configuration under its trial's number."""
+    """A configuration under its trial's number.
+
+    Attributes:
+        epochs: most that it may train; None: as many as the search allows.
+        continues: number of the trial whose end it begins at.
+        resumable: whether a later trial may begin at its end.
+    """
 
     number: int
     configuration: dict[str, Value]
+    epochs: int | None = None
+    continues: int | None = None
+    resumable: bool = False
 
 
 class Engine(Protocol):
@@ -26,20 +70,20 @@ class Engine(Protocol):
     search seed, the trial's number and the batches before: so a kill at any instant costs nothing.
     """
 
-    def propose(
-        self, enqueued: Sequence[Configuration], trials: int, stored: Mapping[int, Configuration]
-    ) -> list[Proposal]:
+    def propose(self, trials: int, stored: Mapping[int, Configuration]) -> list[Proposal]:
         """What is left of the batch that the next trial to be told of lies in; empty where nothing is left to try.
 
         A batch is made knowing the results of the batches before it, so that its own trials may run side by side and
         end in any order.
 
         Args:
-            enqueued: configurations that go first; trial n < len(enqueued) is enqueued[n].
             trials: no proposal is made beyond so many in all.
             stored: configurations of trials that were begun before; they stand, even where another machine or library
                 would propose otherwise now.
         """
+
+    def prunes(self, number: int, values: Sequence[float]) -> bool:
+        """Whether the trial of that number is to stop after these epochs' objectives; asked from any thread."""
 
     def tell(self, trial: Trial, objective_by_epoch: Sequence[float]) -> None:
         """Tell the engine how the next trial ended; proposals know of it from now on.
@@ -48,5 +92,11 @@ class Engine(Protocol):
             objective_by_epoch: the objective, one value an epoch.
         """
 
+    def may_go_on(self) -> Collection[int]:
+        """Numbers of the trials that a later one may continue: their checkpoints are kept."""
+
     def save(self) -> None:
         """Put what was told into the engine's own storage: slow, and in no hurry."""
+
+    def close(self) -> None:
+        """Give back what it holds open."""

@@ -4,63 +4,45 @@ Exact resume. The study holds ended trials only, each added whole in one transac
 Trials are proposed in batches by number, each by a sampler made for this one trial and seeded from (search seed, trial
 number), on a copy of the study in memory that shows the results of earlier batches, and of the batch itself the
 parameters alone. So no state is carried from trial to trial, and whatever a kill kept from the study is proposed again,
-equal to the last bit.
+equal to the last bit. Pruners decide on such copies too.
 
 `CmaEsSampler` is not offered: it unpickles its state from the store.
 """
 
-import importlib.util
-import json
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import optuna
 import sqlalchemy as sa
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-    distribution_to_json,
-)
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
-from plumbing.errors import StoreError, UsageError
+from plumbing.errors import StoreError
 from plumbing.files import locked
-from plumbing.seeds import generator_of, seed_of
 from results.connection import hide_password, sqlite_path
-from results.records import FAILED, Trial
-from search.engines import Proposal
-from spaces.declaration import (
-    Choice,
-    Configuration,
-    Parameter,
-    Real,
-    Space,
-    Value,
-    configurations,
-    propose,
+from results.records import FINISHED, PRUNED, Trial
+from search.engines import Proposal, Request
+from search.engines.optuna_pruning import NOTING, PRUNERS, Watch, check_pruner, make_pruner
+from search.engines.optuna_sampling import (
+    SAMPLERS,
+    as_chosen,
+    as_sampled,
+    check_sampler,
+    distribution_of,
+    make_sampler,
+    suggester,
 )
+from search.engines.tried import key_of, one_left
+from spaces.declaration import Configuration, Parameter, Value, propose
 
-SAMPLERS = ("tpe", "random", "qmc", "nsga2", "gp")
+__all__ = ["PRUNERS", "SAMPLERS", "OptunaEngine", "check", "make"]
+
 # Redraws of a repeated configuration: by the sampler under other seeds, then at random, then by enumeration.
 SAMPLER_DRAWS, RANDOM_DRAWS = 10, 100
-
-
-class QMCByNumber(optuna.samplers.QMCSampler):
-    """Quasi-Monte Carlo whose point is indexed by the trial's number; Optuna's own counts calls in the storage."""
-
-    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
-        self._number = trial.number
-        return super().sample_relative(study, trial, search_space)
-
-    def _find_sample_id(self, study: Any, search_space: Any = None) -> int:
-        return self._number
 
 
 class WholeTrials(RDBStorage):
@@ -94,55 +76,6 @@ class WholeTrials(RDBStorage):
         session.add(model(trial_id=trial_id, step=step, intermediate_value=value, intermediate_value_type=kind))
 
 
-def make_sampler(name: str, search_seed: int, number: int, attempt: int = 0) -> optuna.samplers.BaseSampler:
-    """A sampler for one trial; `attempt` counts redraws of a repeated configuration."""
-    seed = seed_of("sampler", search_seed, number, attempt)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if name == "tpe":
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
-        if name == "qmc":
-            # One seed for the search: the points of one sequence are told apart by their index.
-            return QMCByNumber(seed=seed_of("sampler", search_seed), scramble=True)
-        if name == "nsga2":
-            return optuna.samplers.NSGAIISampler(seed=seed)
-        if name == "gp":
-            return optuna.samplers.GPSampler(seed=seed)
-        return optuna.samplers.RandomSampler(seed=seed)
-
-
-def check_sampler(name: str) -> None:
-    """Raises: UsageError where the sampler is not offered, or needs a package that is absent."""
-    if name not in SAMPLERS:
-        raise UsageError(f"--sampler {name} is not one of optuna's here; give one of {', '.join(SAMPLERS)}")
-    if name == "gp" and importlib.util.find_spec("torch") is None:
-        raise UsageError("--sampler gp needs torch, which is not installed; pip install torch, or give --sampler tpe")
-
-
-def distribution_of(parameter: Parameter) -> BaseDistribution:
-    """The parameter as Optuna's distribution."""
-    if isinstance(parameter, Real):
-        return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
-    if isinstance(parameter, Choice):
-        return CategoricalDistribution(parameter.choices)
-    return IntDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
-
-
-def suggester(trial: optuna.Trial) -> Callable[[str, Parameter], Value]:
-    """What `spaces.declaration.propose` asks, answered by an Optuna trial."""
-
-    def ask(name: str, parameter: Parameter) -> Value:
-        if isinstance(parameter, Real):
-            return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
-        if isinstance(parameter, Choice):
-            chosen = trial.suggest_categorical(name, parameter.choices)
-            assert chosen is not None  # no parameter offers None
-            return chosen
-        return trial.suggest_int(name, parameter.low, parameter.high, step=parameter.step, log=parameter.log)
-
-    return ask
-
-
 @contextmanager
 def one_creator(url: str) -> Iterator[None]:
     """Let one process at a time create Optuna's tables, which it does without a lock of its own."""
@@ -161,76 +94,94 @@ def one_creator(url: str) -> Iterator[None]:
         engine.dispose()
 
 
-class OptunaEngine:
-    """Proposals of one search by one of Optuna's samplers."""
+def check(sampler: str, pruner: str) -> None:
+    """Raises: UsageError where one is not offered, or they do not go together."""
+    check_sampler(sampler)
+    check_pruner(pruner, sampler)
 
-    def __init__(
-        self, url: str, name: str, space: Space, sampler: str, search_seed: int, batch_trials: int, fresh: bool
-    ) -> None:
+
+def make(request: Request) -> "OptunaEngine":
+    """The engine. Raises: UsageError, StoreError."""
+    return OptunaEngine(request)
+
+
+class OptunaEngine:
+    """Proposals of one search by one of Optuna's samplers, with one of its pruners."""
+
+    def __init__(self, request: Request) -> None:
         """Open the search's study, or make it.
 
-        Args:
-            batch_trials: how many proposals are made at once.
-            fresh: the search is new, so a study of its name would be somebody else's.
-        Raises: StoreError where the study is somebody else's or the database is of another Optuna.
+        Raises: StoreError where the study is somebody else's or the database is of another Optuna; UsageError.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        check_sampler(sampler)
-        self.space, self.sampler, self.search_seed, self.batch_trials = space, sampler, search_seed, batch_trials
+        check(request.sampler, request.pruner)
+        self.request, self.space = request, request.space
         try:
-            with one_creator(url):
-                self.storage = WholeTrials(url)
+            with one_creator(request.url):
+                self.storage = WholeTrials(request.url)
                 self.study = optuna.create_study(
-                    storage=self.storage, study_name=name, direction="maximize", load_if_exists=True
+                    storage=self.storage, study_name=request.name, direction="maximize", load_if_exists=True
                 )
         except (RuntimeError, SQLAlchemyError) as error:
             raise StoreError(
-                f"--store {hide_password(url)}: Optuna cannot open it: {error}; give another store"
+                f"--store {hide_password(request.url)}: Optuna cannot open it: {error}; give another store"
             ) from None
         self._told = self.study.get_trials(deepcopy=False)
         self._saved = len(self._told)
+        self._known = [self._as_sampled(trial) for trial in self._told]
         self._drafts: dict[int, FrozenTrial] = {}
-        if fresh and self._told:
-            raise StoreError(f"an Optuna study named {name}, not ours, is in the store already; give another --name")
+        self._watches: dict[int, Watch] = {}
+        if request.fresh and self._told:
+            raise StoreError(
+                f"an Optuna study named {request.name}, not ours, is in the store already; give another --name"
+            )
 
     def close(self) -> None:
         """Give the database's connections back."""
         self.storage.engine.dispose()
 
-    def propose(
-        self, enqueued: Sequence[Configuration], trials: int, stored: Mapping[int, Configuration]
-    ) -> list[Proposal]:
+    def propose(self, trials: int, stored: Mapping[int, Configuration]) -> list[Proposal]:
         """What is left of the batch that the next trial to be told of lies in; empty where nothing is left to try.
 
         Batch b holds the trials from b times the batch's size on.
         """
-        known = self._told
-        first = len(known) // self.batch_trials * self.batch_trials
-        seen = [*known[:first], *(_as_running(trial) for trial in known[first:])]
-        self._drafts = {}
-        for number in range(len(known), min(first + self.batch_trials, trials)):
-            draft = self._draft_of(enqueued[number]) if number < len(enqueued) else self._draw(seen)
+        size, enqueued = self.request.batch_trials, self.request.enqueued
+        first = len(self._known) // size * size
+        seen = [*self._known[:first], *(_bare(trial) for trial in self._known[first:])]
+        self._drafts, self._watches = {}, {}
+        for number in range(len(self._known), min(first + size, trials)):
+            draft = self._frozen(enqueued[number]) if number < len(enqueued) else self._draw(seen)
             if draft is None:
                 break
-            if number in stored and _key(stored[number]) != _key(self._configuration(draft)):
-                draft = self._draft_of(stored[number])
+            if number in stored and key_of(stored[number]) != key_of(self._configuration(draft)):
+                draft = self._frozen(stored[number])
             self._drafts[number] = draft
-            seen.append(_as_running(draft))
+            if self.request.pruner != "none":
+                self._watches[number] = self._watch(seen, draft)
+            seen.append(_bare(draft))
         return [Proposal(number, self._configuration(draft)) for number, draft in self._drafts.items()]
 
+    def prunes(self, number: int, values: Sequence[float]) -> bool:
+        """What the pruner decides after these epochs."""
+        return self.request.pruner != "none" and self._watches[number].stops(len(values), values[-1])
+
+    def may_go_on(self) -> Collection[int]:
+        """None: Optuna stops trials, and continues none."""
+        return ()
+
     def tell(self, trial: Trial, objective_by_epoch: Sequence[float]) -> None:
-        """Note how the next trial ended; its epochs become intermediate values, for Optuna's plots."""
+        """Note how the next trial ended; its epochs become intermediate values, for Optuna's plots and pruners."""
         draft = self._drafts[trial.number]
-        ended_well = trial.state != FAILED and trial.value is not None
-        ended = create_trial(
-            state=TrialState.COMPLETE if ended_well else TrialState.FAIL,
-            value=trial.value if ended_well else None,
-            params=draft.params,
-            distributions=draft.distributions,
-            system_attrs=draft.system_attrs,
-            intermediate_values=dict(enumerate(objective_by_epoch)),
-        )
-        self._told.append(ended)
+        state, value = TrialState.FAIL, None
+        if trial.state == FINISHED and trial.value is not None:
+            state, value = TrialState.COMPLETE, trial.value
+        elif trial.state == PRUNED:
+            state, value = TrialState.PRUNED, objective_by_epoch[-1]
+        steps = dict(enumerate(objective_by_epoch, start=1))
+        attributes = {**draft.system_attrs, **self._noted(trial.number, objective_by_epoch)}
+        configuration = self._configuration(draft)
+        for trials, sampled in ((self._known, True), (self._told, False)):
+            trials.append(self._frozen(configuration, sampled, state, value, steps, attributes))
 
     def save(self) -> None:
         """Add what was told to the study.
@@ -245,58 +196,111 @@ class OptunaEngine:
             reason = str(error.__cause__ or error).splitlines()[0]
             raise StoreError(f"--store: Optuna's study cannot be written: {reason}; free it and resume") from None
 
-    def _configuration(self, trial: FrozenTrial) -> dict[str, Value]:
-        """The configuration behind an Optuna trial's parameters."""
-        return propose(self.space, lambda name, parameter: trial.params[name])
+    # Trials in Optuna's form
 
-    def _draft_of(self, configuration: Configuration) -> FrozenTrial:
-        """A given configuration as Optuna's parameters."""
+    def _configuration(self, draft: FrozenTrial) -> dict[str, Value]:
+        """The configuration behind a trial as samplers see it."""
+
+        return propose(self.space, lambda name, parameter: as_chosen(parameter, draft.params[name]))
+
+    def _as_sampled(self, trial: FrozenTrial) -> FrozenTrial:
+        """A trial of the study, as samplers see it."""
+        configuration = propose(self.space, lambda name, parameter: trial.params[name])
+        value = None if trial.state == TrialState.FAIL else trial.value
+        return self._frozen(configuration, True, trial.state, value, trial.intermediate_values, trial.system_attrs)
+
+    def _frozen(
+        self,
+        configuration: Configuration,
+        sampled: bool = True,
+        state: TrialState = TrialState.RUNNING,
+        value: float | None = None,
+        steps: Mapping[int, float] | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> FrozenTrial:
+        """A trial of the configuration, as samplers see it or as the study shows it."""
         params: dict[str, Value] = {}
         distributions: dict[str, BaseDistribution] = {}
 
         def ask(name: str, parameter: Parameter) -> Value:
-            params[name], distributions[name] = configuration[parameter.name], distribution_of(parameter)
-            return params[name]
+            chosen = configuration[parameter.name]
+            shown = (chosen, distribution_of(parameter))
+            params[name], distributions[name] = as_sampled(parameter, chosen) if sampled else shown
+            return chosen
 
         propose(self.space, ask)
-        return create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
+        return create_trial(
+            state=state,
+            value=value,
+            params=params,
+            distributions=distributions,
+            intermediate_values=dict(steps or {}),
+            system_attrs=dict(attributes or {}),
+        )
+
+    # Drawing and watching
 
     def _draw(self, seen: list[FrozenTrial]) -> FrozenTrial | None:
-        """A configuration that was not tried before, None where none is left.
+        """A configuration that was not tried before and is allowed, None where none is left.
 
         Args:
             seen: the trials before, those of the batch itself without their results.
         """
-        tried = {_key(self._configuration(trial)) for trial in seen}
-        number = len(seen)
+        tried = {key_of(self._configuration(trial)) for trial in seen}
+        number, seed = len(seen), self.request.search_seed
         for attempt in range(SAMPLER_DRAWS + RANDOM_DRAWS):
-            name = self.sampler if attempt < SAMPLER_DRAWS else "random"
-            draft = self._ask(seen, make_sampler(name, self.search_seed, number, attempt))
-            if _key(self._configuration(draft)) not in tried:
+            name = self.request.sampler if attempt < SAMPLER_DRAWS else "random"
+            draft = self._ask(seen, make_sampler(name, seed, number, attempt))
+            configuration = self._configuration(draft)
+            if key_of(configuration) not in tried and self.request.allowed(configuration):
                 return draft
-        every = configurations(self.space)
-        if every is None:
-            raise AssertionError("a space with a real parameter gave the same configuration over a hundred times")
-        left = [each for each in every if _key(each) not in tried]
-        if not left:
-            return None
-        return self._draft_of(left[generator_of("left", self.search_seed, number).integers(len(left))])
+        left = one_left(self.space, tried, self.request.allowed, seed, number)
+        return None if left is None else self._frozen(left)
 
     def _ask(self, trials: list[FrozenTrial], sampler: optuna.samplers.BaseSampler) -> FrozenTrial:
-        memory = optuna.create_study(storage=InMemoryStorage(), direction="maximize", sampler=sampler)
+        memory = optuna.create_study(
+            storage=InMemoryStorage(),
+            study_name=self._seed_name,
+            direction="maximize",
+            sampler=sampler,
+            pruner=make_pruner(self.request.pruner, self.request.epochs),
+        )
         memory.add_trials(trials)
         propose(self.space, suggester(memory.ask()))
         return memory.get_trials(deepcopy=False)[-1]
 
+    @property
+    def _seed_name(self) -> str:
+        """Hyperband draws brackets from a study's name: they must hang on the seed, not on what a search is called."""
+        return str(self.request.search_seed)
 
-def _as_running(trial: FrozenTrial) -> FrozenTrial:
+    def _watch(self, seen: Sequence[FrozenTrial], draft: FrozenTrial) -> Watch:
+        return Watch(make_pruner(self.request.pruner, self.request.epochs), self._seed_name, seen, draft)
+
+    def _noted(self, number: int, objective_by_epoch: Sequence[float]) -> dict[str, object]:
+        """What the pruner notes of a trial, found anew: the trial may have ended before a kill."""
+        if self.request.pruner not in NOTING:
+            return {}
+        size = self.request.batch_trials
+        first = number // size * size
+        seen = [*self._known[:first], *(_bare(trial) for trial in self._known[first:number])]
+        watch = self._watch(seen, self._drafts[number])
+        for epochs, value in enumerate(objective_by_epoch, start=1):
+            if epochs < self.request.epochs and watch.stops(epochs, value):
+                break
+        return watch.attributes
+
+
+def _bare(trial: FrozenTrial) -> FrozenTrial:
+    """The trial as it runs: its parameters alone."""
     return create_trial(
         state=TrialState.RUNNING,
         params=trial.params,
         distributions=trial.distributions,
-        system_attrs=trial.system_attrs,
+        system_attrs={name: value for name, value in trial.system_attrs.items() if not _is_rung(name)},
     )
 
 
-def _key(configuration: Configuration) -> str:
-    return json.dumps(dict(configuration), sort_keys=True)
+def _is_rung(attribute: str) -> bool:
+    """Whether the pruner noted it, which is a result."""
+    return attribute.startswith("completed_rung_")

@@ -1,5 +1,8 @@
 """Training: epochs over views, early stopping on the objective, the best epoch's weights restored.
 
+A training can go on from where another stopped: every draw depends on the epoch, never on what ran before, and the
+optimizer's state is part of the learner's, so the end is that of a training that never stopped.
+
 Random draws (batch order, dropout, the head's initial weights) come from the search seed alone, so they are the same
 for all trials of a search: trials are comparable in pairs, and what ran before or runs beside changes nothing.
 """
@@ -36,19 +39,46 @@ class Learner(Protocol):
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Put back what `get_weights` gave."""
 
+    def get_state(self) -> list[np.ndarray]:
+        """A copy of the weights and of all that the optimizer remembers."""
+
+    def set_state(self, state: Sequence[np.ndarray]) -> None:
+        """Put back what `get_state` gave."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training after some epochs, whole.
+
+    Attributes:
+        history: metric -> one value an epoch.
+        best_epoch, early_stop_at_epoch: as in `Fit`.
+        best: the best epoch's weights. last: the learner's state after the last epoch.
+    """
+
+    history: Mapping[str, Sequence[float]]
+    best_epoch: int
+    early_stop_at_epoch: int | None
+    best: Sequence[np.ndarray]
+    last: Sequence[np.ndarray]
+
 
 @dataclass(frozen=True)
 class Fit:
     """How a training went.
 
     Attributes:
-        history: metric -> one value an epoch.
+        history: metric -> one value an epoch, those before it was continued among them.
         best_epoch: from 0. early_stop_at_epoch: epochs trained where patience ended it, else None.
+        pruned: whether it was stopped because others did better.
+        checkpoint: where it can go on from, if that was asked for.
     """
 
     history: dict[str, list[float]]
     best_epoch: int
     early_stop_at_epoch: int | None
+    pruned: bool = False
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +89,10 @@ class Course:
         inputs_of_epoch: epoch -> (images, *features) to train on.
         valid: (images, *features) to score after each epoch.
         score: logits of valid to its metrics, the objective and `val_loss` among them.
+        epochs: to be trained in all, those of a checkpoint included.
         after_epoch: called with the epoch's number and its metrics.
+        prune: whether to stop, asked with the objective of each epoch so far when another would follow.
+        begin: where to go on from. resumable: whether the fit is to hold a checkpoint.
     """
 
     inputs_of_epoch: Callable[[int], NDArray[Any]]
@@ -70,6 +103,9 @@ class Course:
     patience: int
     search_seed: int
     after_epoch: Callable[[int, Mapping[str, float]], None]
+    prune: Callable[[Sequence[float]], bool] = lambda values: False
+    begin: Checkpoint | None = None
+    resumable: bool = False
 
 
 def fit(learner: Learner, course: Course) -> Fit:
@@ -79,27 +115,55 @@ def fit(learner: Learner, course: Course) -> Fit:
 
     Raises: TrialFailed where the loss or an output is no longer a number.
     """
-    history: dict[str, list[float]] = {}
-    best: tuple[float, float] | None = None
-    best_epoch, best_weights, stopped = 0, learner.get_weights(), None
-    for epoch in range(course.epochs):
-        inputs = course.inputs_of_epoch(epoch)
-        order = generator_of("order", course.search_seed, epoch).permutation(len(inputs))
-        loss = learner.train_epoch(inputs, order, epoch)
-        if not math.isfinite(loss):
-            raise TrialFailed(f"the loss is {loss} (learning rate too high for this network?)")
-        metrics = {LOSS: loss, **course.score(finite_logits(learner, course.valid))}
-        for name, value in metrics.items():
+    history, best_epoch, best_weights, stopped = _begin(learner, course.begin)
+    pruned = False
+    for epoch in range(len(history.get(LOSS, ())), course.epochs):
+        if stopped is not None:
+            break
+        for name, value in _train_epoch(learner, course, epoch).items():
             history.setdefault(name, []).append(value)
-        course.after_epoch(epoch, metrics)
-        rank = (_or_least(metrics[course.objective]), -metrics[VALID_LOSS])
-        if best is None or rank > best:
-            best, best_epoch, best_weights = rank, epoch, learner.get_weights()
+        if epoch == 0 or _rank(history, course.objective, epoch) > _rank(history, course.objective, best_epoch):
+            best_epoch, best_weights = epoch, learner.get_weights()
         elif epoch - best_epoch >= course.patience:
             stopped = epoch + 1
+        if stopped is None and epoch + 1 < course.epochs and course.prune(history[course.objective]):
+            pruned = True
             break
+    last = learner.get_state() if course.resumable else []
     learner.set_weights(best_weights)
-    return Fit(history, best_epoch, stopped)
+    checkpoint = Checkpoint(history, best_epoch, stopped, best_weights, last) if course.resumable else None
+    return Fit(history, best_epoch, stopped, pruned, checkpoint)
+
+
+def _begin(
+    learner: Learner, begin: Checkpoint | None
+) -> tuple[dict[str, list[float]], int, Sequence[np.ndarray], int | None]:
+    """History, best epoch, its weights, and when patience ended it: of the checkpoint, or before the first epoch."""
+    if begin is None:
+        return {}, 0, learner.get_weights(), None
+    learner.set_state(begin.last)
+    history = {name: list(values) for name, values in begin.history.items()}
+    return history, begin.best_epoch, begin.best, begin.early_stop_at_epoch
+
+
+def _train_epoch(learner: Learner, course: Course, epoch: int) -> dict[str, float]:
+    """Train an epoch; its metrics.
+
+    Raises: TrialFailed.
+    """
+    inputs = course.inputs_of_epoch(epoch)
+    order = generator_of("order", course.search_seed, epoch).permutation(len(inputs))
+    loss = learner.train_epoch(inputs, order, epoch)
+    if not math.isfinite(loss):
+        raise TrialFailed(f"the loss is {loss} (learning rate too high for this network?)")
+    metrics = {LOSS: loss, **course.score(finite_logits(learner, course.valid))}
+    course.after_epoch(epoch, metrics)
+    return metrics
+
+
+def _rank(history: Mapping[str, Sequence[float]], objective: str, epoch: int) -> tuple[float, float]:
+    """What the best epoch has most of."""
+    return _or_least(history[objective][epoch]), -history[VALID_LOSS][epoch]
 
 
 def _or_least(value: float) -> float:

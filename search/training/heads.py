@@ -73,3 +73,13 @@ class Head:
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Put back what `get_weights` gave."""
         self.weights = [np.array(array) for array in weights]
+
+    def get_state(self) -> Weights:
+        """The weights, both moments, and the number of steps."""
+        return [array.copy() for array in (*self.weights, *self._first, *self._second)] + [np.array(self.step)]
+
+    def set_state(self, state: Sequence[Any]) -> None:
+        """Put back what `get_state` gave."""
+        *arrays, step = (np.array(array) for array in state)
+        self.weights, self._first, self._second = arrays[:4], tuple(arrays[4:8]), tuple(arrays[8:])
+        self.step = int(step)

@@ -96,6 +96,17 @@ class Program:
         for variable, array in zip(self.head, weights[-len(self.head) :], strict=True):
             variable.assign(array)
 
+    def get_state(self) -> Weights:
+        """The weights, then all that the optimizer remembers."""
+        return [*self.get_weights(), *(np.array(variable) for variable in self.optimizer.variables)]
+
+    def set_state(self, state: Sequence[np.ndarray]) -> None:
+        """Put back what `get_state` gave."""
+        remembered = self.optimizer.variables
+        self.set_weights(state[: -len(remembered)])
+        for variable, array in zip(remembered, state[-len(remembered) :], strict=True):
+            variable.assign(array)
+
     def _logits(self, pooled: Any, drop: Any = lambda values, layer: values) -> Any:
         hidden_kernel, hidden_bias, kernel, bias = self.head
         flow = drop(pooled, 0)
@@ -179,6 +190,14 @@ class Tail:
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Put back what `get_weights` gave."""
         self.program.set_weights(weights)
+
+    def get_state(self) -> Weights:
+        """The weights, then all that the optimizer remembers."""
+        return self.program.get_state()
+
+    def set_state(self, state: Sequence[np.ndarray]) -> None:
+        """Put back what `get_state` gave."""
+        self.program.set_state(state)
 
 
 def make_optimizer(kind: str) -> Any:

@@ -1,8 +1,8 @@
 """One trial: a configuration trained and measured. Nothing in it depends on what ran before or runs beside."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from radiographs.parts import class_names
 from results.evaluation import image_cases, measures, plain_metrics
-from results.records import FINISHED, SPLITS, ImageList, TrialResult
+from results.records import FINISHED, PRUNED, SPLITS, ImageList, TrialResult
 from search.feature_plan import view_of_epoch
-from search.training.fitting import Course, Learner, class_weights, finite_logits, fit
+from search.training.fitting import Checkpoint, Course, Fit, Learner, class_weights, finite_logits, fit
 from search.training.heads import Head
 from search.training.inputs import Inputs, Source
 from search.training.scoring import epoch_metrics, image_list, probabilities
@@ -22,6 +22,27 @@ from spaces.declaration import Configuration
 from spaces.saved_model import assemble, save_with_tail
 
 AfterEpoch = Callable[[int, Mapping[str, float]], None]
+Prune = Callable[[Sequence[float]], bool]
+
+
+def never(values: Sequence[float]) -> bool:
+    """No trial is stopped for doing worse than others."""
+    return False
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one trial is to train.
+
+    Attributes:
+        epochs: in all, those of `begin` included. begin: where it goes on from. resumable: whether another may go on
+            from its end.
+    """
+
+    configuration: Configuration
+    epochs: int
+    begin: Checkpoint | None = None
+    resumable: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,10 +75,11 @@ def make_setting(source: Source, objective: str, epochs: int, views: int, search
 
 @dataclass(frozen=True)
 class Trained:
-    """A trial's result without the place of its model, and what writes that model as a `.keras` file."""
+    """A trial's result without the place of its model, what writes that model as a `.keras` file, its checkpoint."""
 
     result: TrialResult
     save: Callable[[Path], None]
+    checkpoint: Checkpoint | None = None
 
 
 def is_head(configuration: Configuration) -> bool:
@@ -71,12 +93,13 @@ def inputs_of(setting: Setting, configuration: Configuration) -> Inputs:
     return setting.source.inputs(architecture_named(str(configuration["architecture"])), configuration)
 
 
-def run_trial(setting: Setting, configuration: Configuration, after_epoch: AfterEpoch) -> Trained:
-    """Train and measure a configuration.
+def run_trial(setting: Setting, task: Task, after_epoch: AfterEpoch, prune: Prune = never) -> Trained:
+    """Train and measure a configuration; one that is pruned is not measured.
 
     Raises: TrialFailed, MemoryError or TensorFlow's ResourceExhaustedError where the trial itself cannot end well.
     """
     start = time.monotonic()
+    configuration = task.configuration
     inputs = inputs_of(setting, configuration)
     level = str(configuration["augmentation"])
     inputs.extract(level)
@@ -87,28 +110,42 @@ def run_trial(setting: Setting, configuration: Configuration, after_epoch: After
         valid=valid,
         score=partial(epoch_metrics, setting.lists["valid"]),
         objective=setting.objective,
-        epochs=setting.epochs,
+        epochs=task.epochs,
         patience=int(configuration["callbacks_patience"]),
         search_seed=setting.search_seed,
         after_epoch=after_epoch,
+        prune=prune,
+        begin=task.begin,
+        resumable=task.resumable,
     )
     fitted = fit(learner, course)
-    found = {split: probabilities(finite_logits(learner, inputs.get(split))) for split in SPLITS}
-    result = TrialResult(
-        state=FINISHED,
+    splits = () if fitted.pruned else SPLITS
+    found = {split: probabilities(finite_logits(learner, inputs.get(split))) for split in splits}
+    result = _result(setting, fitted, found, start)
+    if task.begin is not None:
+        result = replace(result, first_epoch=len(task.begin.history[setting.objective]))
+    return Trained(result, save, fitted.checkpoint)
+
+
+def _result(setting: Setting, fitted: Fit, found: Mapping[str, np.ndarray], start: float) -> TrialResult:
+    """What the store gets.
+
+    Args:
+        found: split -> probabilities. start: by the monotonic clock.
+    """
+    measured = [split for split in ("valid", "test") if split in found]
+    return TrialResult(
+        state=PRUNED if fitted.pruned else FINISHED,
         value=fitted.history[setting.objective][fitted.best_epoch],
         history=fitted.history,
         best_epoch=fitted.best_epoch,
         early_stop_at_epoch=fitted.early_stop_at_epoch,
-        seconds=time.monotonic() - start,
-        accuracies={split: _accuracy(setting.lists[split], found[split]) for split in SPLITS},
-        measures=tuple(
-            each for split in ("valid", "test") for each in measures(split, setting.lists[split], found[split])
-        ),
-        probabilities={split: found[split] for split in ("valid", "test")},
+        accuracies={split: _accuracy(setting.lists[split], found[split]) for split in found},
+        measures=tuple(each for split in measured for each in measures(split, setting.lists[split], found[split])),
+        probabilities={split: found[split] for split in measured},
         model_path=None,
+        seconds=time.monotonic() - start,
     )
-    return Trained(result, save)
 
 
 def _learner(setting: Setting, inputs: Inputs) -> tuple[Learner, Callable[[Path], None]]:

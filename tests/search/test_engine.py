@@ -12,8 +12,9 @@ from plumbing.errors import StoreError
 from plumbing.seeds import generator_of
 from results.records import FAILED, FINISHED, NewSearch, NewTrial, Trial
 from results.store import Store
-from search.engines import Proposal
-from search.engines.optuna_engine import OptunaEngine, make_sampler, suggester
+from search.engines import Proposal, Request
+from search.engines.optuna_engine import OptunaEngine
+from search.engines.optuna_sampling import make_sampler, suggester
 from spaces import architecture_named
 from spaces.declaration import AtLeast, Choice, Real, Space, Value, Whole, propose
 from spaces.narrowing import make_space
@@ -36,9 +37,10 @@ def url(tmp_path: Path) -> str:
 def engine(url: str) -> Iterator[MakeEngine]:
     made = []
 
-    def make(batch_trials: int, name: str = "one", fresh: bool = False, **more: Any) -> OptunaEngine:
-        given = {"space": SPACE, "sampler": "tpe", "search_seed": SEED} | more
-        made.append(OptunaEngine(url, name, batch_trials=batch_trials, fresh=fresh, **given))
+    def make(batch_trials: int, name: str = "one", **more: Any) -> OptunaEngine:
+        given = {"space": SPACE, "sampler": "tpe", "pruner": "none", "fresh": False} | more
+        common = {"objective": "val_auc", "search_seed": SEED, "epochs": 9} | given
+        made.append(OptunaEngine(Request(url=url, folder=Path(), name=name, batch_trials=batch_trials, **common)))
         return made[-1]
 
     yield make
@@ -75,7 +77,7 @@ def ended(pattern: Trial, proposal: Proposal, fails: bool = False) -> Trial:
 def run(made: OptunaEngine, pattern: Trial, trials: int, fails: frozenset[int] = frozenset()) -> list[dict[str, Value]]:
     """Propose and tell until there are so many trials; their configurations."""
     found = []
-    while batch := made.propose([], trials, {}):
+    while batch := made.propose(trials, {}):
         for proposal in batch:
             found.append(proposal.configuration)
             made.tell(ended(pattern, proposal, proposal.number in fails), [0.5, value_of(proposal.configuration, 0)])
@@ -108,7 +110,7 @@ def test_trials_of_one_batch_do_not_know_each_others_results_but_those_of_batche
 ) -> None:
     def proposals(name: str, best: int) -> list[dict[str, Value]]:
         made, found = engine(4, name), []
-        while batch := made.propose([], 20, {}):
+        while batch := made.propose(20, {}):
             found += [proposal.configuration for proposal in batch]
             for proposal in batch:
                 trial = ended(pattern, proposal)
@@ -126,7 +128,7 @@ def test_a_trial_knows_the_configurations_before_it_in_its_own_batch(engine: Mak
     """Else a batch of a small space would try one configuration twice."""
     found = run(engine(5, space=SMALL), pattern, 99)
     assert len(found) == len({str(each) for each in found}) == 9
-    assert engine(5, space=SMALL).propose([], 99, {}) == []
+    assert engine(5, space=SMALL).propose(99, {}) == []
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "nsga2"])
@@ -137,7 +139,7 @@ def test_an_engine_opened_again_proposes_what_is_left_of_the_batch_as_it_was(
     whole = run(engine(4, "whole", sampler=sampler), pattern, 16, frozenset({2, 5}))
     killed = engine(4, "killed", sampler=sampler)
     assert run(killed, pattern, told, frozenset({2, 5})) == whole[:told]
-    batch = engine(4, "killed", sampler=sampler).propose([], 16, {})
+    batch = engine(4, "killed", sampler=sampler).propose(16, {})
     assert [each.number for each in batch] == list(range(told, told // 4 * 4 + 4))
     assert [each.configuration for each in batch] == whole[told : told // 4 * 4 + 4]
     assert run(engine(4, "killed", sampler=sampler), pattern, 16, frozenset({2, 5})) == whole[told:]
@@ -145,20 +147,20 @@ def test_an_engine_opened_again_proposes_what_is_left_of_the_batch_as_it_was(
 
 def test_what_was_told_but_not_saved_is_proposed_again(engine: MakeEngine, pattern: Trial) -> None:
     first = engine(2)
-    batch = first.propose([], 4, {})
+    batch = first.propose(4, {})
     for proposal in batch:
         first.tell(ended(pattern, proposal), [0.5])
-    assert engine(2).propose([], 4, {}) == batch
-    assert [each.number for each in first.propose([], 4, {})] == [2, 3]
+    assert engine(2).propose(4, {}) == batch
+    assert [each.number for each in first.propose(4, {})] == [2, 3]
 
 
 def test_enqueued_configurations_go_first_in_their_order(engine: MakeEngine, pattern: Trial) -> None:
     enqueued = run(engine(1, "source", search_seed=99), pattern, 3)
-    made = engine(2)
-    assert [each.configuration for each in made.propose(enqueued, 5, {})] == enqueued[:2]
-    for proposal in made.propose(enqueued, 5, {}):
+    made = engine(2, enqueued=enqueued)
+    assert [each.configuration for each in made.propose(5, {})] == enqueued[:2]
+    for proposal in made.propose(5, {}):
         made.tell(ended(pattern, proposal), [0.5])
-    third, fourth = made.propose(enqueued, 5, {})
+    third, fourth = made.propose(5, {})
     assert third.configuration == enqueued[2] != fourth.configuration
 
 
@@ -167,7 +169,7 @@ def test_the_study_in_the_store_holds_every_ended_trial_once_with_its_epochs(
 ) -> None:
     configurations = run(engine(4), pattern, 6, frozenset({1}))
     again = engine(4)
-    again.propose([], 6, {})
+    again.propose(6, {})
     again.save()  # nothing is left to save
     storage = optuna.storages.RDBStorage(url)
     trials = optuna.load_study(study_name="one", storage=storage).trials
@@ -176,17 +178,17 @@ def test_the_study_in_the_store_holds_every_ended_trial_once_with_its_epochs(
     for number, (trial, configuration) in enumerate(zip(trials, configurations, strict=True)):
         assert trial.state.name == ("FAIL" if number == 1 else "COMPLETE")
         assert trial.value == (None if number == 1 else value_of(configuration, number))
-        assert trial.intermediate_values == {0: 0.5, 1: value_of(configuration, 0)}
+        assert trial.intermediate_values == {1: 0.5, 2: value_of(configuration, 0)}
         assert propose(SPACE, lambda name, parameter, trial=trial: trial.params[name]) == configuration  # type: ignore[misc]
 
 
 def test_an_objective_that_is_no_number_is_kept_as_such(engine: MakeEngine, pattern: Trial, url: str) -> None:
     made = engine(1)
-    (proposal,) = made.propose([], 1, {})
+    (proposal,) = made.propose(1, {})
     made.tell(ended(pattern, proposal), [float("nan"), 0.5])
     made.save()
     again = engine(1)
-    assert str(again.study.trials[0].intermediate_values) == "{0: nan, 1: 0.5}"
+    assert str(again.study.trials[0].intermediate_values) == "{1: nan, 2: 0.5}"
 
 
 def test_a_study_of_somebody_else_is_refused(engine: MakeEngine, pattern: Trial) -> None:
@@ -205,7 +207,7 @@ def test_a_configuration_that_was_begun_stands_where_the_sampler_would_propose_o
 ) -> None:
     other = run(engine(1, "other", search_seed=99), pattern, 2)
     made = engine(4)
-    plain = [each.configuration for each in made.propose([], 4, {})]
-    found = [each.configuration for each in made.propose([], 4, {1: other[1]})]
+    plain = [each.configuration for each in made.propose(4, {})]
+    found = [each.configuration for each in made.propose(4, {1: other[1]})]
     assert found[0] == plain[0]
     assert found[1] == other[1] != plain[1]

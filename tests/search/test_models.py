@@ -28,7 +28,7 @@ def end(store: Store, search: Search, keeper: ModelKeeper, number: int, value: f
     texts = dict.fromkeys(("part_body", "architecture", "name_code", "model_name", "weights", "code_version"), "x")
     numbers = dict.fromkeys(("image_size", "seed", "fit_epochs"), 0)
     trial = store.start_trial(search.id, NewTrial(number=number, configuration={}, **texts, **numbers))  # type: ignore[arg-type]
-    path = keeper.path_for(number, value)
+    path = keeper.path_for(trial, value)
     if path is not None:
         keeper.save(lambda file: file.write_text(str(number)), path)
     nothing: dict[str, float] = {}

@@ -14,7 +14,7 @@ from search.training.heads import Head
 from search.training.inputs import Inputs
 from search.training.scoring import epoch_metrics
 from search.training.tails import Tail
-from search.training.trial import Setting, is_head, run_trial
+from search.training.trial import Setting, Task, is_head, run_trial
 from spaces import ARCHITECTURES, architecture_named
 from spaces.architecture import Architecture
 from spaces.declaration import Value
@@ -50,7 +50,10 @@ def cached(least_setting: Setting, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def check_cached_equals_recomputed(cached: Setting, plain: Setting, configuration: dict[str, Value]) -> None:
-    one, other = (run_trial(each, configuration, lambda epoch, metrics: None).result for each in (cached, plain))
+    one, other = (
+        run_trial(each, Task(configuration, each.epochs), lambda epoch, metrics: None).result
+        for each in (cached, plain)
+    )
     assert one.history == other.history
     assert (one.value, one.best_epoch, one.measures) == (other.value, other.best_epoch, other.measures)
     for split in ("valid", "test"):
@@ -143,7 +146,12 @@ def test_a_solo_trial_on_cached_features_is_keras_own_fit_of_the_whole_network_f
     inputs = setting.source.inputs(architecture, configuration_of(architecture, cut, lr=rate))
     (losses, weights), (keras_losses, keras_weights) = ours(setting, inputs), by_keras(setting, inputs)
     if cut == "all":
-        assert run_trial(setting, inputs.configuration, lambda epoch, metrics: None).result.history["loss"] == losses
+        assert (
+            run_trial(setting, Task(inputs.configuration, setting.epochs), lambda epoch, metrics: None).result.history[
+                "loss"
+            ]
+            == losses
+        )
     np.testing.assert_allclose(losses, keras_losses, rtol=1e-3, atol=1e-3)
     for array, theirs in zip(weights, keras_weights, strict=True):
         np.testing.assert_allclose(array, theirs, rtol=0, atol=1e-3)

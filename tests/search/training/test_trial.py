@@ -14,7 +14,7 @@ from results.records import SPLITS
 from search.feature_plan import view_of_epoch
 from search.training.inputs import Inputs
 from search.training.tails import Programs
-from search.training.trial import Setting, Trained, is_head, make_setting, run_trial
+from search.training.trial import Setting, Task, Trained, is_head, make_setting, run_trial
 from spaces import ARCHITECTURES, architecture_named
 from spaces.declaration import Value
 from spaces.tensorflow_runtime import keras
@@ -49,7 +49,7 @@ def setting(least_setting: Setting) -> Setting:
 
 
 def trial(setting: Setting, configuration: Mapping[str, Value]) -> Trained:
-    return run_trial(setting, configuration, lambda epoch, metrics: None)
+    return run_trial(setting, Task(configuration, setting.epochs), lambda epoch, metrics: None)
 
 
 def with_source(setting: Setting, **changes: Any) -> Setting:

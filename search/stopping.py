@@ -1,0 +1,59 @@
+"""When a search stops before it has as many trials as asked for, and what the engine itself took of its time."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from results.records import FINISHED, Trial
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """Reasons to stop, looked at between batches.
+
+    Attributes:
+        seconds: begin no batch after so many in this process.
+        no_gain: stop once so many ended trials in a row, in the order of their numbers, have not raised the best value
+            among finished ones.
+    """
+
+    seconds: float | None = None
+    no_gain: int | None = None
+
+
+def reason_to_stop(stopping: Stopping, ended: Sequence[Trial], started: float) -> str | None:
+    """Why to stop, for a person; None where there is no reason.
+
+    Args:
+        ended: the trials of earlier batches, in the order of their numbers. started: by the monotonic clock.
+    """
+    if stopping.seconds is not None and time.monotonic() - started >= stopping.seconds:
+        return f"--timeout {stopping.seconds:g} s is over; the same command goes on"
+    if stopping.no_gain is not None and trials_without_gain(ended) >= stopping.no_gain:
+        return f"the last {trials_without_gain(ended)} trials gained nothing (--stop-when-no-gain {stopping.no_gain})"
+    return None
+
+
+def trials_without_gain(ended: Sequence[Trial]) -> int:
+    """How many trials came after the one that last raised the best value."""
+    best, since = None, 0
+    for trial in ended:
+        gained = trial.state == FINISHED and trial.value is not None and (best is None or trial.value > best)
+        best, since = (trial.value, 0) if gained else (best, since + 1)
+    return since
+
+
+class Clock:
+    """Adds up the seconds spent inside it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> None:
+        self._entered = time.monotonic()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.seconds += time.monotonic() - self._entered
