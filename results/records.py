@@ -118,7 +118,8 @@ class TrialResult:
         probabilities: split -> (images, classes) float32, classes 1 or 14.
         accuracies: split -> per cent, by image.
         first_epoch: epochs of the history that were trained by the trial that this one continues.
-        found_parameters: of a user's own model, those that building it brought up, as Keras Tuner's configs.
+        found_parameters: of a user's own model, those that training it brought up beyond its space, as Keras Tuner's
+            configs. configuration: with their values, in place of the one that the trial began with.
     """
 
     state: str
@@ -133,6 +134,7 @@ class TrialResult:
     model_path: str | None
     first_epoch: int = 0
     found_parameters: Sequence[Any] | None = None
+    configuration: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,10 @@ class Store:
             "first_epoch": result.first_epoch,
             "found_parameters": result.found_parameters,
             "finished": now(),
-        } | {f"{split}_accuracy_eval": value for split, value in result.accuracies.items()}
+        }
+        if result.configuration is not None:
+            values["configuration"] = result.configuration
+        values |= {f"{split}_accuracy_eval": value for split, value in result.accuracies.items()}
         with self._writing() as connection:
             self._leave_running(connection, trial_id, values)
             insert_history(connection, trial_id, result.history)

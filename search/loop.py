@@ -231,12 +231,13 @@ def _out_of_memory() -> type[BaseException]:
 
 def _new_trial(run: SearchRun, proposal: Proposal) -> NewTrial:
     configuration, setting = proposal.configuration, run.setting
+    level = "no" if setting.own_model else configuration["augmentation"]
     name, epochs = str(configuration["architecture"]), proposal.epochs or setting.epochs
     return NewTrial(
         number=proposal.number,
         part_body=setting.source.dataset.task,
         architecture=name,
-        name_code=f"{name}_{configuration['augmentation']}_augment_{epochs}epochs",
+        name_code=f"{name}_{level}_augment_{epochs}epochs",
         model_name=f"{run.search.name}_{proposal.number:04d}",
         configuration=configuration,
         weights=run.weights[name],

@@ -33,6 +33,7 @@ class Options:
     engine: str
     sampler: str
     pruner: str
+    hypermodel: str | None
     objective: str
     epochs: int
     image_size: int | None
@@ -42,6 +43,8 @@ class Options:
     name: str
     space: Path | None
     enqueue: str | None
+    max_parameters: int | None
+    max_seconds_per_image: float | None
     seed: int
     views: int
     keep_models: int
@@ -62,6 +65,10 @@ def parse(arguments: Sequence[str]) -> Options:
     name = given.name or f"{given.part}-{given.engine}"
     if not _NAME.fullmatch(name):
         raise UsageError(f"--name {name!r}: give letters, digits, dot, dash and underscore, at most 100")
+    if given.sampler == "grid" and (given.enqueue or given.max_parameters):
+        raise UsageError("--sampler grid goes through every combination: leave --enqueue and --max-parameters out")
+    if given.hypermodel is not None:
+        _check_own_model(given)
     if given.workers != 1 or given.ray is not None:
         raise UsageError("--workers above 1 and --ray are not built yet; leave them out")
     names = [each.name for each in ARCHITECTURES]  # in their own order, whatever the command's
@@ -73,6 +80,7 @@ def parse(arguments: Sequence[str]) -> Options:
         engine=given.engine,
         sampler=given.sampler or DEFAULT_SAMPLERS[given.engine],
         pruner=given.pruner,
+        hypermodel=given.hypermodel,
         objective=given.objective,
         epochs=given.epochs,
         image_size=given.image_size,
@@ -82,6 +90,8 @@ def parse(arguments: Sequence[str]) -> Options:
         name=name,
         space=given.space,
         enqueue=given.enqueue,
+        max_parameters=given.max_parameters,
+        max_seconds_per_image=given.max_seconds_per_image,
         seed=given.seed,
         views=given.views,
         keep_models=given.keep_models,
@@ -92,6 +102,15 @@ def parse(arguments: Sequence[str]) -> Options:
         cache_gib=given.cache_gib,
         explain=given.explain,
     )
+
+
+def _check_own_model(given: argparse.Namespace) -> None:
+    """Raises: UsageError where an option does not go with a user's own model."""
+    if given.engine != "keras-tuner":
+        raise UsageError("--hypermodel: its space is Keras Tuner's; give --engine keras-tuner")
+    for option in ("architecture", "space", "enqueue", "max_parameters", "max_seconds_per_image"):
+        if getattr(given, option):
+            raise UsageError(f"--{option.replace('_', '-')} does not go with --hypermodel; leave it out")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -121,7 +140,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--runs", type=Path, default=Path("runs"), metavar="DIR", help="models and caches")
     add("--name", help="of the search; default <part>-<engine>")
     add("--space", type=Path, metavar="FILE", help="TOML file that narrows the space")
-    add("--enqueue", metavar="PRESET", help="try a preset's configurations first: published, published_tuned")
+    add("--hypermodel", metavar="FILE:NAME", help="search your own build(hp) or HyperModel, with --engine keras-tuner")
+    add("--enqueue", metavar="WHAT", help="try these first: published, published_tuned, best-of:PART, or a JSON file")
+    add("--max-parameters", type=at_least(1), metavar="N", help="of a whole model")
+    add("--max-seconds-per-image", type=positive, metavar="S",
+        help="of an architecture's forward pass, as expected from this machine's matrix speed")  # fmt: skip
     add("--seed", type=at_least(0, MOST), metavar="N", default=0, help="of proposals, batch order, dropout and heads")
     add("--workers", type=at_least(1), default=1, metavar="N", help="processes; only 1 for now")
     add("--ray", metavar="ADDRESS", help="not built yet")

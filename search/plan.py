@@ -2,25 +2,33 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plumbing.errors import StoreError
 from radiographs.dataset import Listed, list_images
+from radiographs.parts import class_names
 from radiographs.splits import SPLITS
 from radiographs.synthetic import draw_with_progress_bar
 from results.connection import sqlite_path
+from results.records import Search
 from results.store import Store
-from search.feature_plan import CutPlan, plan_features
+from search.constraints import Constraints
+from search.enqueue import BEST_OF, enqueued
+from search.feature_plan import CutPlan, matrix_speed, plan_features
 from search.options import SYNTHETIC, Options
+from search.own_model import OwnModel, own_model
 from spaces import architecture_named
 from spaces.architecture import Architecture
-from spaces.declaration import Space, Value, check_configuration
+from spaces.declaration import Space, Value
 from spaces.narrowing import make_space, read_narrowing
-from spaces.presets import preset
-from spaces.weights import identity_of, weights_of
+from spaces.presets import PRESETS, preset
+from spaces.weights import RANDOM, identity_of, weights_of
+
+SPEED = "gigaflops"  # the name, among a search's details, of the machine's speed when it began
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,7 @@ class Plan:
     Attributes:
         image_size, weights: of each architecture.
         enqueued: configurations that go first.
+        constraints: what models may cost. own_model: a user's, searched in place of an architecture.
     """
 
     options: Options
@@ -39,6 +48,8 @@ class Plan:
     image_size: Mapping[str, int]
     weights: Mapping[str, str]
     enqueued: Sequence[Mapping[str, Value]]
+    constraints: Constraints
+    own_model: OwnModel | None = None
 
     def settings(self, data_hash: str) -> dict[str, Any]:
         """All that must stay the same for the search to be resumed, as plain JSON."""
@@ -57,7 +68,11 @@ class Plan:
             "image size": dict(self.image_size),
             "weights": {name: identity_of(weights) for name, weights in self.weights.items()},
             "space": self.space.to_json(),
+            "enqueue": options.enqueue,
             "enqueued configurations": [dict(each) for each in self.enqueued],
+            "most parameters": options.max_parameters,
+            "most seconds an image": options.max_seconds_per_image,
+            "own model": self.own_model and [self.own_model.name, self.own_model.digest],
         }
         plain: dict[str, Any] = json.loads(json.dumps(settings))
         return plain
@@ -85,21 +100,75 @@ def make_plan(options: Options) -> Plan:
     Raises: UserError naming what is wrong and the mend.
     """
     check_store(options.store)
-    architectures = tuple(architecture_named(name) for name in options.architectures)
-    image_size = {each.name: options.image_size or each.native_size for each in architectures}
-    for each in architectures:
+    if options.hypermodel is not None:
+        return _plan_of_own_model(options, own_model(options.hypermodel))
+    known = known_search(options)
+    candidates = tuple(architecture_named(name) for name in options.architectures)
+    image_size = {each.name: options.image_size or each.native_size for each in candidates}
+    for each in candidates:
         each.check_size(image_size[each.name])
+    constraints = _constraints(options, image_size, known)
+    architectures = constraints.architectures(candidates)
     weights = {each.name: weights_of(each, options.weights) for each in architectures}
     narrowing = read_narrowing(options.space) if options.space else {}
-    widest = make_space(architectures, narrowing, cheap_cuts=False)  # errors of the file before slower work
-    if options.enqueue:
+    widest = make_space(candidates, narrowing, cheap_cuts=False)  # errors of the file before slower work
+    if options.enqueue in PRESETS:
         preset(options.enqueue, widest)
     listed = list_images(data_folder(options), options.part)
-    space = make_space(architectures, narrowing, cheap_cuts=not _has_gpu())
-    enqueued = preset(options.enqueue, space) if options.enqueue else []
-    for configuration in enqueued:
-        check_configuration(space, configuration)
-    return Plan(options, listed, architectures, space, image_size, weights, enqueued)
+    kept = {name: lines for name, lines in narrowing.items() if name == "all" or name in weights}
+    space = make_space(architectures, kept, cheap_cuts=not _has_gpu())
+    enqueued = _enqueued(options, space, known)
+    image_size = {name: image_size[name] for name in weights}
+    return Plan(options, listed, architectures, space, image_size, weights, enqueued, constraints)
+
+
+def _plan_of_own_model(options: Options, own: OwnModel) -> Plan:
+    listed = list_images(data_folder(options), options.part)
+    image_size = options.image_size or own.architecture.native_size
+    own.check(image_size, len(class_names(options.part)))
+    size = {own.name: image_size}
+    constraints = _constraints(options, size, None)
+    return Plan(options, listed, (), Space({own.name: ()}), size, {own.name: RANDOM}, [], constraints, own)
+
+
+def known_search(options: Options) -> Search | None:
+    """The search of that name where it was begun before."""
+    if not store_exists(options.store):
+        return None
+    with opened(options.store) as store:
+        return store.search(options.name)
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Store]:
+    """The store, made where it is not there, closed at the end."""
+    store = Store.open(url, create=True)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _constraints(options: Options, image_size: Mapping[str, int], known: Search | None) -> Constraints:
+    """The limits; this machine's speed is that of the search's beginning, since the space hangs on it."""
+    speed = 0.0
+    if options.max_seconds_per_image is not None:
+        kept = known.details.get(SPEED) if known else None
+        speed = float(kept) if kept else matrix_speed()
+    classes = len(class_names(options.part))
+    return Constraints(options.max_parameters, options.max_seconds_per_image, image_size, classes, speed)
+
+
+def _enqueued(options: Options, space: Space, known: Search | None) -> list[dict[str, Value]]:
+    """What goes first; of another part's best, those that were when the search began."""
+    if options.enqueue is None:
+        return []
+    if known is not None and options.enqueue.startswith(BEST_OF) and known.settings.get("enqueue") == options.enqueue:
+        return list(known.settings["enqueued configurations"])
+    if not store_exists(options.store):
+        return enqueued(options.enqueue, space, None)
+    with opened(options.store) as store:
+        return enqueued(options.enqueue, space, store)
 
 
 def check_store(url: str) -> None:

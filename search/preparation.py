@@ -19,7 +19,7 @@ from search.engines import Engine, Request, engine_module
 from search.feature_plan import budget_of
 from search.loop import SearchRun
 from search.models import ModelKeeper, folder_of, only_one
-from search.plan import Plan, store_exists
+from search.plan import SPEED, Plan, known_search, opened
 from search.stopping import Stopping
 from search.training.checkpoints import Checkpoints
 from search.training.inputs import Source
@@ -46,7 +46,7 @@ def prepare(plan: Plan, command: str) -> Iterator[SearchRun]:
     if known is not None:
         _check_unchanged(known, plan.settings(dataset.data_hash))
     folder = folder_of(options.name, options.store, options.runs)
-    with only_one(options.name, folder), _opened(options.store) as store:
+    with only_one(options.name, folder), opened(options.store) as store:
         remove_stale_temporaries(options.runs)
         fresh = store.search(options.name) is None
         engine = _engine(plan, fresh)
@@ -86,18 +86,11 @@ def _engine(plan: Plan, fresh: bool) -> Engine:
             epochs=options.epochs,
             fresh=fresh,
             enqueued=plan.enqueued,
+            allowed=plan.constraints.allows,
+            own_model=plan.own_model,
         )
     )
     return made
-
-
-@contextmanager
-def _opened(url: str) -> Iterator[Store]:
-    store = Store.open(url, create=True)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def _known_search(plan: Plan) -> Search | None:
@@ -105,10 +98,7 @@ def _known_search(plan: Plan) -> Search | None:
 
     Raises: StoreError naming what changed; nothing is touched then.
     """
-    if not store_exists(plan.options.store):
-        return None
-    with _opened(plan.options.store) as store:
-        known = store.search(plan.options.name)
+    known = known_search(plan.options)
     if known is not None:
         _check_unchanged(known, plan.settings(str(known.data_hash)))
     return known
@@ -153,6 +143,7 @@ def _open_search(store: Store, plan: Plan, dataset: Dataset, command: str) -> Se
                 "counts": dataset.counts,
                 "left_out": [{"path": left.path, "reason": left.reason} for left in dataset.left_out],
                 "classes_absent": list(dataset.classes_absent),
+                SPEED: plan.constraints.gigaflops,
             },
         )
     )
@@ -185,8 +176,8 @@ def _setting(plan: Plan, dataset: Dataset, pixel_store: PixelStore, backbones: B
         backbones=backbones,
         cache=FeatureCache(options.runs / "features" if options.feature_cache else None, budget),
         kept={
-            each.name: tuple(of.cut.name for of in cuts if of.architecture is each and of.kept)
-            for each in plan.architectures
+            name: tuple(of.cut.name for of in cuts if of.architecture.name == name and of.kept)
+            for name in plan.image_size
         },
     )
-    return make_setting(source, options.objective, options.epochs, options.views, options.seed)
+    return make_setting(source, options.objective, options.epochs, options.views, options.seed, plan.own_model)

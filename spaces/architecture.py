@@ -12,6 +12,14 @@ from spaces.declaration import Configuration, Parameter
 Build = Callable[[int, str, Configuration], Any]
 
 
+SizeOf = Callable[[int, Configuration], tuple[int, int]]
+
+
+def fixed_size(numbers: int, features: int) -> SizeOf:
+    """The size of a backbone that pools its features: the same for each image size and configuration."""
+    return lambda image_size, configuration: (numbers, features)
+
+
 @dataclass(frozen=True)
 class Cut:
     """A named boundary: the layers up to and including `after` are frozen, the rest is trained.
@@ -39,6 +47,7 @@ class Architecture:
         shape_parameters: names of those parameters that `build` reads.
         gigaflops: floating-point operations of one image's forward pass at the native size, in 1e9, a multiplication
             and an addition counted as two.
+        size: numbers in the backbone's arrays, and features below the head, of an image size and a configuration.
     """
 
     name: str
@@ -49,6 +58,7 @@ class Architecture:
     cheap_cuts: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     gigaflops: float
+    size: SizeOf
     shape_parameters: tuple[str, ...] = ()
     has_imagenet: bool = True
 

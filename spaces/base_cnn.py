@@ -35,6 +35,19 @@ def build(image_size: int, weights: str, configuration: Configuration) -> Any:
     return keras().Model(grey, layers.Flatten(name="flatten")(flow), name="base_cnn")
 
 
+def size(image_size: int, configuration: Configuration) -> tuple[int, int]:
+    """Numbers in the filters, and in the flattened map of the last block.
+
+    >>> size(128, {"blocks": 2, "filters_1": 16, "filters_2": 32})
+    (4800, 32768)
+    """
+    numbers, before, side = 0, 1, image_size
+    for block in range(1, int(configuration["blocks"]) + 1):
+        filters = int(configuration[filters_name(block)])
+        numbers, before, side = numbers + (9 * before + 1) * filters, filters, -(-side // 2)
+    return numbers, side**2 * before
+
+
 def _filters(block: int) -> Parameter:
     when = AtLeast("blocks", block) if block > LEAST_BLOCKS else None
     return Whole(filters_name(block), 16, 224, step=16, when=when)
@@ -57,6 +70,7 @@ BASE_CNN = Architecture(
         *(_filters(block) for block in range(1, MOST_BLOCKS + 1)),
     ),
     gigaflops=0.12,  # with the published four blocks
+    size=size,
     shape_parameters=("blocks", *(filters_name(block) for block in range(1, MOST_BLOCKS + 1))),
     has_imagenet=False,
 )

@@ -6,7 +6,7 @@ Try: python -m search.run --part XR_WRIST --architecture densenet121 --trials 20
 
 from typing import Any
 
-from spaces.architecture import Architecture, Cut
+from spaces.architecture import Architecture, Cut, fixed_size
 from spaces.common import HEAD_UNITS, TRAINING
 from spaces.declaration import Configuration
 from spaces.preprocessing import grey_input, torch_style
@@ -34,4 +34,5 @@ DENSENET121 = Architecture(
     cheap_cuts=("below_last_block", "all"),
     parameters=(*TRAINING, HEAD_UNITS),
     gigaflops=5.67,
+    size=fixed_size(7_037_504, 1024),
 )

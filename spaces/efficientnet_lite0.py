@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from plumbing.errors import SpaceError
-from spaces.architecture import Architecture, Cut
+from spaces.architecture import Architecture, Cut, fixed_size
 from spaces.common import HEAD_UNITS, TRAINING
 from spaces.declaration import Configuration
 from spaces.preprocessing import grey_input, three_channels
@@ -169,4 +169,5 @@ EFFICIENTNET_LITE0 = Architecture(
     cheap_cuts=("below_last_block", "all"),
     parameters=(*TRAINING, HEAD_UNITS),
     gigaflops=0.77,
+    size=fixed_size(3_413_024, 1280),
 )

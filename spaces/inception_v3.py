@@ -6,7 +6,7 @@ Try: python -m search.run --part XR_WRIST --architecture inception_v3 --trials 2
 
 from typing import Any
 
-from spaces.architecture import Architecture, Cut
+from spaces.architecture import Architecture, Cut, fixed_size
 from spaces.common import HEAD_UNITS, TRAINING
 from spaces.declaration import Configuration
 from spaces.preprocessing import grey_input, tensorflow_style
@@ -34,4 +34,5 @@ INCEPTION_V3 = Architecture(
     cheap_cuts=("below_last_block", "all"),
     parameters=(*TRAINING, HEAD_UNITS),
     gigaflops=11.42,
+    size=fixed_size(21_802_784, 2048),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from plumbing.seeds import generator_of
-from spaces.architecture import Cut
+from spaces.architecture import Architecture, Cut
 from spaces.declaration import Configuration
 
 Weights = list[np.ndarray]
@@ -78,6 +78,14 @@ def make_tail(backbone: Any, cut: Cut, configuration: Configuration, classes: in
 def outputs_of(classes: int) -> int:
     """How many logits tell so many classes apart: one for two."""
     return 1 if classes == 2 else classes
+
+
+def numbers_in(architecture: Architecture, image_size: int, configuration: Configuration, classes: int) -> int:
+    """How many numbers the arrays of the whole model hold, head included, as Keras' `count_params` counts them."""
+    numbers, features = architecture.size(image_size, configuration)
+    units, outputs = int(configuration["units"]), outputs_of(classes)
+    hidden = (features + 1) * units
+    return numbers + hidden + ((units or features) + 1) * outputs
 
 
 def probability_of(classes: int) -> str:

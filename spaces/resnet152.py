@@ -6,7 +6,7 @@ Try: python -m search.run --part XR_WRIST --architecture resnet152 --trials 20
 
 from typing import Any
 
-from spaces.architecture import Architecture, Cut
+from spaces.architecture import Architecture, Cut, fixed_size
 from spaces.common import HEAD_UNITS, TRAINING
 from spaces.declaration import Configuration
 from spaces.preprocessing import caffe_style, grey_input
@@ -34,4 +34,5 @@ RESNET152 = Architecture(
     cheap_cuts=("below_last_block", "all"),
     parameters=(*TRAINING, HEAD_UNITS),
     gigaflops=22.56,
+    size=fixed_size(58_370_944, 2048),
 )

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from results.records import Trial
 from search.engines.tried import Allowed, everything
+from search.own_model import OwnModel
 from spaces.declaration import Configuration, Space, Value
 
 # The names of `--engine` and the modules behind them; adding one is a file here and a line. A module has SAMPLERS (the
@@ -29,6 +30,7 @@ class Request:
         name: of the search. batch_trials: how many proposals are made at once. epochs: most of a trial.
         enqueued: configurations that go first, in their order. allowed: no other configurations are proposed.
         fresh: the search is new, so what an engine finds under its name would be somebody else's.
+        own_model: a user's, whose space is Keras Tuner's; `space` then holds its name alone.
     """
 
     url: str
@@ -44,6 +46,7 @@ class Request:
     fresh: bool
     enqueued: Sequence[Configuration] = ()
     allowed: Allowed = everything
+    own_model: OwnModel | None = None
 
 
 @dataclass(frozen=True)

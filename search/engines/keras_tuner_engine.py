@@ -59,7 +59,7 @@ class KerasTunerEngine:
             self._left,
             {number: self._values(each) for number, each in enumerate(request.enqueued)},
         )
-        hyperparameters = to_hyperparameters(request.space)
+        hyperparameters = self._hyperparameters()
         self.oracle = make_oracle(request.sampler, hyperparameters, request.objective, request.epochs, self.steering)
         self._batch: dict[int, Any] = {}
         self._told: dict[int, str] = {}  # number -> state in our store
@@ -104,6 +104,7 @@ class KerasTunerEngine:
                 self.oracle.update_trial(told.trial_id, {self.request.objective: value}, step=epoch)
             told.status = "COMPLETED" if trial.state == FINISHED else "FAILED"
             told.message = trial.reason
+            self._bring_up(told.hyperparameters, trial)
             self.oracle.end_trial(told)
         self._told[trial.number] = trial.state
         if not self._batch:
@@ -128,17 +129,40 @@ class KerasTunerEngine:
         goes_on = parent is not None and self._told[parent] == FINISHED
         return Proposal(number, configuration, epochs, parent if goes_on else None, epochs < self.request.epochs)
 
+    def _hyperparameters(self) -> Any:
+        own = self.request.own_model
+        return own.hyperparameters({}, own.space) if own else to_hyperparameters(self.space)
+
     def _configuration(self, values: "Values") -> dict[str, Any]:
-        return from_values(self.space, values)
+        own = self.request.own_model
+        if own is None:
+            return from_values(self.space, values)
+        plain = {name: value for name, value in values.items() if not name.startswith("tuner/")}
+        return {"architecture": own.name, **plain}
 
     def _values(self, configuration: Configuration) -> "Values":
-        return to_values(self.space, configuration)
+        if self.request.own_model is None:
+            return to_values(self.space, configuration)
+        # A trial may have brought up parameters while it was trained, which the oracle learns of at its end.
+        known = {each.name for each in self.oracle.hyperparameters.space}
+        return {name: value for name, value in configuration.items() if name in known}
 
     def _normal(self, values: "Values") -> "Values | None":
         configuration = self._configuration(values)
         return self._values(configuration) if self.request.allowed(configuration) else None
 
+    def _bring_up(self, hyperparameters: Any, trial: Trial) -> None:
+        """Add what training brought up, so that the oracle tunes it from now on."""
+        own = self.request.own_model
+        if own is not None and trial.found_parameters is not None:
+            values = {name: value for name, value in trial.configuration.items() if name != "architecture"}
+            found = own.hyperparameters(values, trial.found_parameters)
+            hyperparameters.merge(found.space, overwrite=False)
+            hyperparameters.values.update(found.values)
+
     def _left(self, number: int) -> "Values | None":
+        if self.request.own_model is not None:  # Keras Tuner's own rule: it ends after many repeated draws
+            return None
         tried = {key_of(self._configuration(trial.hyperparameters.values)) for trial in self.oracle.trials.values()}
         found = one_left(self.space, tried, self.request.allowed, self.request.search_seed, number)
         return None if found is None else self._values(found)

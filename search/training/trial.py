@@ -1,10 +1,12 @@
 """One trial: a configuration trained and measured. Nothing in it depends on what ran before or runs beside."""
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +14,11 @@ from radiographs.parts import class_names
 from results.evaluation import image_cases, measures, plain_metrics
 from results.records import FINISHED, PRUNED, SPLITS, ImageList, TrialResult
 from search.feature_plan import view_of_epoch
+from search.own_model import OwnModel
 from search.training.fitting import Checkpoint, Course, Fit, Learner, class_weights, finite_logits, fit
 from search.training.heads import Head
 from search.training.inputs import Inputs, Source
+from search.training.own_learner import OwnLearner
 from search.training.scoring import epoch_metrics, image_list, probabilities
 from search.training.tails import Programs, Tail
 from spaces import architecture_named
@@ -52,6 +56,7 @@ class Setting:
     Attributes:
         lists: split -> its images, in the order of the inputs.
         views: augmented views of an image; epoch e trains on view e mod views.
+        own_model: a user's, which is trained in place of an architecture.
     """
 
     source: Source
@@ -60,6 +65,7 @@ class Setting:
     epochs: int
     views: int
     search_seed: int
+    own_model: OwnModel | None = None
     programs: Programs = field(default_factory=Programs)
 
     @property
@@ -67,10 +73,12 @@ class Setting:
         return len(class_names(self.source.dataset.task))
 
 
-def make_setting(source: Source, objective: str, epochs: int, views: int, search_seed: int) -> Setting:
+def make_setting(
+    source: Source, objective: str, epochs: int, views: int, search_seed: int, own_model: OwnModel | None = None
+) -> Setting:
     """The setting of a search on these inputs."""
     lists = {split: image_list(source.dataset, split) for split in SPLITS}
-    return Setting(source, lists, objective, epochs, views, search_seed)
+    return Setting(source, lists, objective, epochs, views, search_seed, own_model)
 
 
 @dataclass(frozen=True)
@@ -84,12 +92,17 @@ class Trained:
 
 def is_head(configuration: Configuration) -> bool:
     """Whether nothing but a head is trained; heads can be trained side by side."""
+    if "frozen" not in configuration:  # a user's own model
+        return False
     architecture = architecture_named(str(configuration["architecture"]))
     return configuration["frozen"] == architecture.cuts[-1].name
 
 
 def inputs_of(setting: Setting, configuration: Configuration) -> Inputs:
     """What a configuration trains on."""
+    if setting.own_model is not None:
+        whole = {**configuration, "frozen": "none"}
+        return setting.source.inputs(setting.own_model.architecture, whole)
     return setting.source.inputs(architecture_named(str(configuration["architecture"])), configuration)
 
 
@@ -101,17 +114,17 @@ def run_trial(setting: Setting, task: Task, after_epoch: AfterEpoch, prune: Prun
     start = time.monotonic()
     configuration = task.configuration
     inputs = inputs_of(setting, configuration)
-    level = str(configuration["augmentation"])
+    level = "no" if setting.own_model else str(configuration["augmentation"])
     inputs.extract(level)
     valid = inputs.get("valid")
-    learner, save = _learner(setting, inputs)
+    learner, save = _own_learner(setting, task, valid) if setting.own_model else _learner(setting, inputs)
     course = Course(
         inputs_of_epoch=lambda epoch: inputs.get("train", level, view_of_epoch(level, epoch, setting.views)),
         valid=valid,
         score=partial(epoch_metrics, setting.lists["valid"]),
         objective=setting.objective,
         epochs=task.epochs,
-        patience=int(configuration["callbacks_patience"]),
+        patience=task.epochs if setting.own_model else int(configuration["callbacks_patience"]),
         search_seed=setting.search_seed,
         after_epoch=after_epoch,
         prune=prune,
@@ -124,6 +137,8 @@ def run_trial(setting: Setting, task: Task, after_epoch: AfterEpoch, prune: Prun
     result = _result(setting, fitted, found, start)
     if task.begin is not None:
         result = replace(result, first_epoch=len(task.begin.history[setting.objective]))
+    if isinstance(learner, OwnLearner):
+        result = replace(result, **_found_out(learner, task))
     return Trained(result, save, fitted.checkpoint)
 
 
@@ -162,6 +177,31 @@ def _learner(setting: Setting, inputs: Inputs) -> tuple[Learner, Callable[[Path]
     return tail, lambda path: save_with_tail(
         network, inputs.cut, configuration, setting.classes, tail.get_weights(), path
     )
+
+
+def _own_learner(setting: Setting, task: Task, valid: np.ndarray) -> tuple[Learner, Callable[[Path], None]]:
+    """A user's own model of the configuration, and what saves it."""
+    own, labels = setting.own_model, setting.lists
+    assert own is not None
+    values = {name: value for name, value in task.configuration.items() if name != "architecture"}
+    learner = OwnLearner(
+        own,
+        own.hyperparameters(values, own.space),
+        labels["train"].labels,
+        (valid, labels["valid"].labels),
+        setting.classes,
+        setting.search_seed,
+    )
+    return learner, learner.save
+
+
+def _found_out(learner: OwnLearner, task: Task) -> dict[str, Any]:
+    """What training a user's own model brought up: parameters beyond its space, and the configuration with them."""
+    config = learner.hyperparameters.get_config()
+    known = {json.dumps(each, sort_keys=True) for each in learner.own.space}
+    found = [each for each in json.loads(json.dumps(config["space"])) if json.dumps(each, sort_keys=True) not in known]
+    configuration = {**task.configuration, **config["values"]}
+    return {"found_parameters": found or None, "configuration": configuration if found else None}
 
 
 def _accuracy(images: ImageList, probability: np.ndarray) -> float:

@@ -1,0 +1,135 @@
+"""A user's own Keras model as a learner: an epoch is one call of its HyperModel's `fit`.
+
+What Keras draws inside (shuffling, dropout) is seeded anew for each epoch, so a training that goes on from a checkpoint
+ends as one that never stopped.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plumbing.seeds import seed_of
+from search.own_model import OwnModel
+
+PREDICTION_BATCH = 64
+LEAST = 1e-7  # Keras' own epsilon, which its losses keep probabilities from 0 and 1 by
+
+
+class OwnLearner:
+    """One training of a user's own model.
+
+    Attributes:
+        hyperparameters: what building and fitting asked for, values included.
+    """
+
+    def __init__(
+        self,
+        own: OwnModel,
+        hyperparameters: Any,
+        labels: NDArray[np.int64],
+        valid: tuple[NDArray[Any], NDArray[np.int64]],
+        classes: int,
+        search_seed: int,
+    ) -> None:
+        """Build the model.
+
+        Args:
+            valid: images and labels that the HyperModel's `fit` may look at.
+        """
+        self.own, self.hyperparameters, self.labels, self.classes = own, hyperparameters, labels, classes
+        self.valid, self.search_seed = valid, search_seed
+        self.model = own.build(hyperparameters, valid[0].shape[1], search_seed)
+        self.model.optimizer.build(self.model.trainable_variables)
+
+    def train_epoch(self, inputs: NDArray[Any], order: NDArray[np.int64], epoch: int) -> float:
+        """One call of `fit` on the images in that order; its loss."""
+        from spaces.tensorflow_runtime import keras
+
+        keras().utils.set_random_seed(seed_of("own epoch", self.search_seed, epoch))
+        images, labels = self.valid
+        found = self.own.hypermodel.fit(
+            self.hyperparameters,
+            self.model,
+            scaled(inputs[order]),
+            self._targets(self.labels[order]),
+            validation_data=(scaled(images), self._targets(labels)),
+            callbacks=[],
+            verbose=0,
+        )
+        if hasattr(found, "history"):
+            return float(found.history["loss"][-1])
+        return float(found["loss"]) if isinstance(found, dict) else float(found)
+
+    def logits(self, inputs: NDArray[Any]) -> NDArray[np.float64]:
+        """(images, 1 or classes), of the model's probabilities."""
+        found = []
+        for start in range(0, len(inputs), PREDICTION_BATCH):
+            batch = scaled(inputs[start : start + PREDICTION_BATCH])
+            padded = np.zeros((PREDICTION_BATCH, *batch.shape[1:]), np.float32)
+            padded[: len(batch)] = batch
+            found.append(np.asarray(self.model.predict_on_batch(padded)[: len(batch)], np.float64))
+        outputs = np.concatenate(found)
+        if not gives_logits(self.model):
+            outputs = np.clip(outputs, LEAST, 1 - LEAST)
+            outputs = np.log(outputs) - (np.log1p(-outputs) if outputs.shape[1] == 1 else 0)
+        return outputs[:, 1:] - outputs[:, :1] if self.classes == 2 and outputs.shape[1] == 2 else outputs
+
+    def get_weights(self) -> list[np.ndarray]:
+        """All variables of the model, those of its random generators included."""
+        return [np.array(variable) for variable in self.model.variables]
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """Put back what `get_weights` gave."""
+        for variable, array in zip(self.model.variables, weights, strict=True):
+            variable.assign(array)
+
+    def get_state(self) -> list[np.ndarray]:
+        """The variables, then the optimizer's."""
+        return [*self.get_weights(), *(np.array(variable) for variable in self.model.optimizer.variables)]
+
+    def set_state(self, state: Sequence[np.ndarray]) -> None:
+        """Put back what `get_state` gave."""
+        remembered = self.model.optimizer.variables
+        self.set_weights(state[: -len(remembered)])
+        for variable, array in zip(remembered, state[-len(remembered) :], strict=True):
+            variable.assign(array)
+
+    def save(self, path: Path) -> None:
+        """Save the whole model: grey in 0..255 to (batch, 1) P(abnormal), or (batch, classes)."""
+        from spaces.tensorflow_runtime import keras
+
+        layers, side = keras().layers, self.valid[0].shape[1]
+        grey = keras().Input((side, side, 1), name="grey")
+        flow = self.model(layers.Rescaling(1 / 255, name="preprocessing")(grey))
+        if gives_logits(self.model):
+            flow = layers.Activation("softmax" if flow.shape[1] > 1 else "sigmoid")(flow)
+        if self.classes == 2 and flow.shape[1] == 2:
+            flow = flow[:, 1:]
+        keras().Model(grey, flow).save(path)
+
+    def _targets(self, labels: NDArray[np.int64]) -> NDArray[Any]:
+        """Labels as the model's loss takes them."""
+        columns = self.model.output_shape[1]
+        if columns == 1:
+            return labels[:, None].astype(np.float32)
+        if "sparse" in _loss_name(self.model):
+            return labels
+        return np.eye(columns, dtype=np.float32)[labels]
+
+
+def scaled(grey: NDArray[Any]) -> NDArray[np.float32]:
+    """Grey in 0..255 as float32 in 0..1."""
+    return grey.astype(np.float32) / np.float32(255)
+
+
+def gives_logits(model: Any) -> bool:
+    """Whether the model's loss says that its outputs are logits, not probabilities."""
+    return bool(getattr(model.loss, "from_logits", False))
+
+
+def _loss_name(model: Any) -> str:
+    loss = model.loss
+    return loss if isinstance(loss, str) else str(getattr(loss, "name", None) or getattr(loss, "__name__", ""))
