@@ -3,6 +3,7 @@
 By default a trial's rank is by what it reached on the valid split, because the test split must not choose a model:
 by `valid_auc` where at least one finished trial of the part has it, and the trials without it follow, ranked by
 `valid_accuracy_eval` among themselves; by `valid_accuracy_eval` where none has it. Equals stay in stored order.
+A trial that another went on from is not ranked: the other is the same training, further on.
 """
 
 import pandas as pd
@@ -54,7 +55,7 @@ def ranked(trials: pd.DataFrame, part: str, rank_by: str | None = None) -> pd.Da
     Raises: UsageError where `rank_by` is none of `NUMERIC`.
     """
     check_rank_by(rank_by)
-    rows = trials[(trials["part_body"] == part) & (trials["state"] == FINISHED)]
+    rows = trials[(trials["part_body"] == part) & (trials["state"] == FINISHED) & ~trials["continued"].astype(bool)]
     if rank_by is not None:
         rows = rows.loc[_order(rows, rank_by)]
     else:
@@ -113,7 +114,9 @@ def state_counts(trials: pd.DataFrame) -> dict[str, int]:
 
 def count_sentence(trials: pd.DataFrame, part: str, shown: int) -> str:
     """How many finished trials of the part are shown, and how many are not ranked and why."""
-    counts = state_counts(trials[trials["part_body"] == part])
+    own = trials[trials["part_body"] == part]
+    went_on = own["continued"].astype(bool)
+    counts = state_counts(own[~went_on]) | ({"continued by a later trial": int(went_on.sum())} if went_on.any() else {})
     finished = counts.pop(FINISHED, 0)
     sentence = f"{shown} of {finished} finished trials shown." if finished else "No finished trial yet."
     if counts:

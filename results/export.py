@@ -25,7 +25,17 @@ if TYPE_CHECKING:
 
     from results.store import Store
 
-WHOLE = ("trial", "callbacks_patience", "fit_epochs", "early_stop_at_epoch", "epochs_trained", "seed", "image_size")
+WHOLE = (
+    "trial",
+    "callbacks_patience",
+    "fit_epochs",
+    "early_stop_at_epoch",
+    "epochs_trained",
+    "seed",
+    "image_size",
+    "continues",
+    "first_epoch",
+)
 TEXT = (
     "search", "engine", "state", "architecture", "name_code", "part_body", "augmentation", "frozen", "weights",
     "model_name", "config", "data_hash", "code_version",

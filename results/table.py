@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from results.records import Search, Trial
+from results.records import FINISHED, Search, Trial
 from results.store import Store
 
 # Study-level metrics that are exported with their interval, for valid and test.
@@ -35,9 +35,12 @@ PROVENANCE = [
     "data_hash",
     "code_version",
 ]
-EXPORTED = IDENTITY + SETTINGS + ACCURACIES + _metric_columns() + PROVENANCE
-# For our own use besides: the trial's id, what its search optimised and got, why it failed, whether it was imported.
-INTERNAL = ["trial_id", "objective", "value", "reason", "kind", "model_path"]
+# Of a trial that went on from another's end: that one's number, and the epochs of the history that it trained.
+CONTINUED = ["continues", "first_epoch"]
+EXPORTED = IDENTITY + SETTINGS + ACCURACIES + _metric_columns() + PROVENANCE + CONTINUED
+# For our own use besides: the trial's id, what its search optimised and got, why it failed, whether it was imported,
+# whether another trial finished that went on from its end.
+INTERNAL = ["trial_id", "objective", "value", "reason", "kind", "model_path", "continued"]
 
 
 def trials_table(store: Store) -> pd.DataFrame:
@@ -46,7 +49,12 @@ def trials_table(store: Store) -> pd.DataFrame:
     Returns: the columns `EXPORTED`, then `INTERNAL`; absent values are None or NaN. Accuracies are per cent.
     """
     searches = {search.id: search for search in store.searches()}
-    rows = {trial.id: _row(searches[trial.search_id], trial) for trial in store.trials()}
+    trials = store.trials()
+    continued = {(trial.search_id, trial.continues) for trial in trials if trial.state == FINISHED}
+    rows = {
+        trial.id: _row(searches[trial.search_id], trial) | {"continued": (trial.search_id, trial.number) in continued}
+        for trial in trials
+    }
     for trial_id, measure in store.measures():
         if measure.level != "study":
             continue
@@ -64,6 +72,7 @@ def _row(search: Search, trial: Trial) -> dict[str, Any]:
     same_name = (
         "state", "architecture", "name_code", "part_body", "fit_epochs", "early_stop_at_epoch", *ACCURACIES,
         "seconds", "epochs_trained", "seed", "weights", "image_size", "model_name", "value", "reason", "model_path",
+        *CONTINUED,
     )  # fmt: skip
     varied = ("augmentation", "lr", "conv_dropout", "callbacks_patience", "frozen")
     return (

@@ -10,7 +10,7 @@ from radiographs.parts import TASKS
 from results.records import FINISHED, Trial
 from results.store import Store
 from search.engines.tried import key_of
-from spaces.declaration import Configuration, Space, Value, check_configuration
+from spaces.declaration import Configuration, Real, Space, Value, check_configuration
 from spaces.presets import PRESETS, preset
 
 BEST_OF = "best-of:"
@@ -29,10 +29,17 @@ def enqueued(option: str, space: Space, store: Store | None) -> list[dict[str, V
     found = preset(option, space) if option in PRESETS else _of_file(option)
     for place, configuration in enumerate(found):
         try:
-            check_configuration(space, configuration)
+            check_configuration(space, {**configuration, "architecture": str(configuration.get("architecture"))})
         except SpaceError as error:
             raise SpaceError(f"--enqueue {option}: configuration {place}: {error}") from None
-    return list({key_of(each): each for each in found}.values())
+    return list({key_of(each): each for each in (_as_declared(space, each) for each in found)}.values())
+
+
+def _as_declared(space: Space, configuration: Configuration) -> dict[str, Value]:
+    """With JSON's `0` as 0.0 where a real number is declared."""
+    declared = space.parameters[str(configuration["architecture"])]
+    real = {parameter.name for parameter in declared if isinstance(parameter, Real)}
+    return {name: float(value) if name in real else value for name, value in configuration.items()}
 
 
 def _best_of(part: str, space: Space, store: Store | None) -> list[dict[str, Value]]:

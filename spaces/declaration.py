@@ -82,6 +82,7 @@ class Choice:
 
 
 Parameter = Real | Whole | Choice
+KINDS: Mapping[str, type[Real] | type[Whole] | type[Choice]] = {"real": Real, "whole": Whole, "choice": Choice}
 Ask = Callable[[str, Parameter], Value]
 
 
@@ -130,6 +131,27 @@ class Space:
             architecture: [{"kind": kind_of(parameter)} | asdict(parameter) for parameter in declared]
             for architecture, declared in self.parameters.items()
         }
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "Space":
+        """The space that `to_json` told, also after JSON has made lists of tuples.
+
+        Raises: SpaceError where it is no declaration of a space.
+        """
+        try:
+            return cls({str(name): tuple(_parameter_of(entry) for entry in plain[name]) for name in plain})
+        except (KeyError, TypeError, ValueError) as error:
+            raise SpaceError(f"no declaration of a space: {error!r}; give what Space.to_json made") from None
+
+
+def _parameter_of(plain: Mapping[str, Any]) -> Parameter:
+    given = dict(plain)
+    kind = KINDS[given.pop("kind")]
+    if given["when"] is not None:
+        given["when"] = AtLeast(**given["when"])
+    if "choices" in given:
+        given["choices"] = tuple(given["choices"])
+    return kind(**given)
 
 
 def propose(space: Space, ask: Ask) -> dict[str, Value]:

@@ -26,6 +26,7 @@ MAY_UNPICKLE = {"spaces/torch_file.py"}
 
 COMMANDS = (
     "search.run",
+    "search.compare",
     "radiographs.synthetic",
     "radiographs.check",
     "results.list",
@@ -33,6 +34,7 @@ COMMANDS = (
     "results.import_csv",
     "reports.leaderboard",
     "reports.build",
+    "reports.study",
     "predict",
 )
 

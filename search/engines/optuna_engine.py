@@ -32,12 +32,12 @@ from search.engines.optuna_sampling import (
     as_chosen,
     as_sampled,
     check_sampler,
-    distribution_of,
     make_sampler,
     suggester,
 )
 from search.engines.tried import key_of, one_left
 from spaces.declaration import Configuration, Parameter, Value, propose
+from spaces.optuna_space import distribution_of
 
 __all__ = ["PRUNERS", "SAMPLERS", "OptunaEngine", "check", "make"]
 

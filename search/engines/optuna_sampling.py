@@ -9,12 +9,13 @@ import warnings
 from typing import Any, TypeGuard
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
 from plumbing.errors import UsageError
 from plumbing.seeds import seed_of
 from spaces.declaration import Ask, Choice, Parameter, Real, Value
+from spaces.optuna_space import distribution_of
 
 SAMPLERS = ("tpe", "random", "qmc", "nsga2", "gp")
 
@@ -53,15 +54,6 @@ def check_sampler(name: str) -> None:
         raise UsageError(f"--sampler {name} is not one of optuna's here; give one of {', '.join(SAMPLERS)}")
     if name == "gp" and importlib.util.find_spec("torch") is None:
         raise UsageError("--sampler gp needs torch, which is not installed; pip install torch, or give --sampler tpe")
-
-
-def distribution_of(parameter: Parameter) -> BaseDistribution:
-    """The parameter as Optuna's distribution, as the study in the store shows it."""
-    if isinstance(parameter, Real):
-        return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
-    if isinstance(parameter, Choice):
-        return CategoricalDistribution(parameter.choices)
-    return IntDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
 
 
 def as_sampled(parameter: Parameter, value: Value) -> tuple[Value, BaseDistribution]:

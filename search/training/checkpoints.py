@@ -42,7 +42,7 @@ class Checkpoints:
             return None
         try:
             return _read(path)
-        except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
+        except (zipfile.BadZipFile, ValueError, KeyError, EOFError, RuntimeError, OSError) as error:
             tell(f"{path}: damaged ({error}); its trial is trained again from the first epoch")
             return None
 
@@ -57,6 +57,9 @@ class Checkpoints:
 
 
 def _read(path: Path) -> Checkpoint:
+    with zipfile.ZipFile(path) as archive:
+        if (damaged := archive.testzip()) is not None:  # NumPy alone misses a shape that got smaller
+            raise ValueError(f"{damaged} does not hold")
     with np.load(path, allow_pickle=False) as file:
         plain = json.loads(str(file["plain"]))
         best, last = plain["arrays"]
