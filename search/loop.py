@@ -98,7 +98,8 @@ def _run_batches(
             for proposal in batch:
                 trial = ended[proposal.number]
                 run.engine.tell(trial, histories[trial.id])
-        run.checkpoints.keep_only(run.engine.may_go_on())
+        if fresh:  # an engine that is still being told what ended before knows of fewer
+            run.checkpoints.keep_only(run.engine.may_go_on())
         if failure := _failures_in_a_row(ended, [each.number for each in fresh]):
             run.engine.save()
             raise SearchFailed(failure)

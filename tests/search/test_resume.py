@@ -12,6 +12,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from search.engines.keras_tuner_engine import SAMPLERS
 from tests.search.conftest import Ended, Searcher, killed
 
 # Python that runs in the search's process first and kills it, by SIGKILL, at one instant.
@@ -190,13 +191,19 @@ def _await_trials(process: "subprocess.Popen[str]", count: int) -> None:
             return
 
 
+ENGINES = [("optuna", "tpe"), *(("keras-tuner", sampler) for sampler in SAMPLERS)]
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(("engine", "sampler"), ENGINES)
 def test_invariant_4_a_search_killed_at_five_random_instants_resumes_to_the_same_trials(
-    searcher: Searcher, other: Searcher, capsys: pytest.CaptureFixture[str]
+    searcher: Searcher, other: Searcher, capsys: pytest.CaptureFixture[str], engine: str, sampler: str
 ) -> None:
-    """TPE draws at random for its first ten trials: fourteen trials reach beyond."""
-    more = ("--trials", 14, "--architecture", "base_cnn", "--epochs", 2, "--batch-trials", 3)
-    more += ("--space", searcher.space(blocks=2, filters_1=16, filters_2=16, optimizer="adam"))
+    """TPE and the Bayesian oracle draw at random for their first ten trials: fourteen trials reach beyond."""
+    more = ("--trials", 14, "--architecture", "base_cnn", "--epochs", 3, "--batch-trials", 3)
+    more += ("--engine", engine, "--sampler", sampler, "--name", "killed")
+    fixed = {"blocks": 2, "filters_1": 16, "filters_2": 16, "optimizer": "adam", "label_smoothing": 0.0}
+    more += ("--space", searcher.space(**fixed, weight_decay=0.0, conv_dropout=0.3, class_weights="none"))
     assert other.here(capsys, *more).code == 0
 
     instants = random.Random(5)
@@ -210,6 +217,17 @@ def test_invariant_4_a_search_killed_at_five_random_instants_resumes_to_the_same
 
     assert searcher.trials() == other.trials()
     assert searcher.leaderboard(capsys) == other.leaderboard(capsys)
+    if engine == "keras-tuner":
+        assert project(searcher) == project(other)
+    if sampler == "hyperband":
+        assert any(trial["continues"] is not None for trial in other.trials())
+
+
+def project(searcher: Searcher) -> dict[str, str]:
+    """Every file of Keras Tuner's directory, but the one that says whose it is."""
+    folder = searcher.runs / "keras_tuner" / "killed"
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "search.json"]
+    return {str(path.relative_to(folder)): path.read_text() for path in files}
 
 
 @pytest.mark.slow
