@@ -77,6 +77,21 @@ class Project:
                 shutil.rmtree(left)
 
 
+class EndedTrials(keras_tuner.Oracle):  # type: ignore[misc]
+    """What a directory holds, to look at: among equals the earlier trial first, as the search ranks them."""
+
+    def reload(self) -> None:
+        super().reload()
+        self.trials: dict[str, Any] = dict(sorted(self.trials.items()))
+
+    def get_best_trials(self, num_trials: int = 1) -> list[Any]:
+        """The best completed trials; not those that another went on from, whose models are the same, further on."""
+        completed = [trial for trial in self.trials.values() if trial.status == "COMPLETED"]
+        continued = {trial.hyperparameters.values.get("tuner/trial_id") for trial in completed}
+        left = [trial for trial in completed if trial.trial_id not in continued]
+        return sorted(left, key=lambda trial: -float(trial.score))[:num_trials]
+
+
 class SearchTuner(keras_tuner.Tuner):  # type: ignore[misc]
     """Keras Tuner's tuner on a search's directory, to look at and to load models from."""
 
@@ -108,6 +123,6 @@ def open_tuner(name: str, runs: str | Path = "runs") -> SearchTuner:
     if not (folder / TUNER).exists():
         raise UsageError(f"{folder}: no search of Keras Tuner with an ended trial; give its name and --runs folder")
     owner = json.loads((folder / OWNER).read_text())
-    oracle = keras_tuner.Oracle(keras_tuner.Objective(owner["objective"], "max"))
+    oracle = EndedTrials(keras_tuner.Objective(owner["objective"], "max"))
     models = models_of(Path(runs), owner["models"])
     return SearchTuner(oracle, models, directory=str(folder.parent), project_name=name)
