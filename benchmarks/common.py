@@ -25,11 +25,12 @@ RADIOGRAPHS = Path(os.environ.get("RADIOGRAPHS", REPOSITORY.parent / "shared" / 
 
 @dataclass(frozen=True)
 class Run:
-    """A process that ended: its wall time, its processor time (children included), and its last line of stdout."""
+    """A process that ended: wall time, processor time (children included), its last line of stdout, and all of it."""
 
     seconds: float
     processor_seconds: float
     told: dict[str, Any]
+    output: str = ""
 
 
 def run(arguments: Sequence[object], **environment: str) -> Run:
@@ -52,7 +53,7 @@ def run(arguments: Sequence[object], **environment: str) -> Run:
     if ended.returncode != 0:
         sys.exit(f"{' '.join(map(str, arguments))} failed:\n{ended.stderr}")
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(seconds, used, json.loads(ended.stdout.splitlines()[-1]))
+    return Run(seconds, used, json.loads(ended.stdout.splitlines()[-1]), ended.stdout)
 
 
 def write_images(part: str, path: Path) -> Path:

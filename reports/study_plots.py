@@ -169,7 +169,7 @@ def intermediate_figure(drawn: Drawn, title: str, objective: str) -> Figure:
     """The objective by epoch, a line a trial; the best few named."""
     axes: Any = optunas.plot_intermediate_values(drawn.study)
     figure = _finish(axes, title, 8, 4.5)
-    axes.set_xlabel("epoch, from 0", color=THEME.faint, fontsize=9)
+    axes.set_xlabel("epochs trained", color=THEME.faint, fontsize=9)
     axes.set_ylabel(objective, color=THEME.faint, fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if axes.get_legend() is not None:

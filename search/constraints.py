@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plumbing.errors import SpaceError
+from plumbing.seeds import generator_of
 from search.feature_plan import expected_images_per_second
 from spaces import architecture_named
 from spaces.architecture import Architecture
-from spaces.declaration import Configuration
+from spaces.declaration import Configuration, Space, draw
 from spaces.network import numbers_in
+
+DRAWS = 200
 
 
 @dataclass(frozen=True)
@@ -39,22 +42,23 @@ class Constraints:
             numbers_in(architecture, self.image_size[architecture.name], configuration, self.classes) <= self.parameters
         )
 
-    def architectures(self, candidates: Sequence[Architecture]) -> tuple[Architecture, ...]:
-        """Those that can keep the limits at all.
+    def architectures(self, candidates: Sequence[Architecture], widest: Space) -> tuple[Architecture, ...]:
+        """Those that can keep the limits: fast enough, and some of many random configurations small enough.
 
+        Args:
+            widest: the candidates' space.
         Raises: SpaceError where none can.
         """
-        left = tuple(each for each in candidates if self._least(each) and self._fast(each))
+        left = tuple(each for each in candidates if self._fast(each) and self._small(each, widest))
         if not left:
             names = ", ".join(each.name for each in candidates)
             raise SpaceError(f"--max-parameters, --max-seconds-per-image: none of {names} keeps them; loosen them")
         return left
 
-    def _least(self, architecture: Architecture) -> bool:
-        """Whether its backbone alone, of fixed size, has few enough parameters; one of free size is judged later."""
-        if self.parameters is None or architecture.shape_parameters:
-            return True
-        return architecture.size(self.image_size[architecture.name], {})[0] <= self.parameters
+    def _small(self, architecture: Architecture, widest: Space) -> bool:
+        own = Space({architecture.name: widest.parameters[architecture.name]})
+        generator = generator_of("constraints", architecture.name)
+        return self.parameters is None or any(self.allows(draw(own, generator)) for _ in range(DRAWS))
 
     def _fast(self, architecture: Architecture) -> bool:
         if self.seconds_per_image is None:

@@ -9,7 +9,7 @@ from plumbing.errors import SpaceError, UsageError
 from radiographs.parts import TASKS
 from results.records import FINISHED, Trial
 from results.store import Store
-from search.engines.tried import key_of
+from search.engines.tried import Allowed, key_of
 from spaces.declaration import Configuration, Real, Space, Value, check_configuration
 from spaces.presets import PRESETS, preset
 
@@ -17,21 +17,26 @@ BEST_OF = "best-of:"
 MOST = 4  # of the best of another part
 
 
-def enqueued(option: str, space: Space, store: Store | None) -> list[dict[str, Value]]:
+def enqueued(
+    option: str, space: Space, allowed: Allowed, objective: str, store: Store | None
+) -> list[dict[str, Value]]:
     """The configurations, each once, in their order.
 
     Args:
-        store: None where there is none yet.
-    Raises: SpaceError, UsageError where there is nothing of that name, or a value lies outside the space.
+        objective: what the best of another part were best by. store: None where there is none yet.
+    Raises: SpaceError, UsageError where there is nothing of that name, or one lies outside the space or the limits.
     """
     if option.startswith(BEST_OF):
-        return _best_of(option.removeprefix(BEST_OF), space, store)
+        trials = [] if store is None else _trials_of(option.removeprefix(BEST_OF), objective, store)
+        return _best_of(option.removeprefix(BEST_OF), space, allowed, trials)
     found = preset(option, space) if option in PRESETS else _of_file(option)
     for place, configuration in enumerate(found):
         try:
             check_configuration(space, {**configuration, "architecture": str(configuration.get("architecture"))})
         except SpaceError as error:
             raise SpaceError(f"--enqueue {option}: configuration {place}: {error}") from None
+        if not allowed(configuration):
+            raise SpaceError(f"--enqueue {option}: configuration {place} is beyond --max-parameters; leave it out")
     return list({key_of(each): each for each in (_as_declared(space, each) for each in found)}.values())
 
 
@@ -42,12 +47,21 @@ def _as_declared(space: Space, configuration: Configuration) -> dict[str, Value]
     return {name: float(value) if name in real else value for name, value in configuration.items()}
 
 
-def _best_of(part: str, space: Space, store: Store | None) -> list[dict[str, Value]]:
-    """The best configurations of a part's searches that lie inside the space, best first."""
+def _trials_of(part: str, objective: str, store: Store) -> list[Trial]:
+    """The part's trials in searches that maximised the same."""
+    same = {search.id for search in store.searches() if search.objective == objective}
+    return [trial for trial in store.trials() if trial.part_body == part and trial.search_id in same]
+
+
+def _best_of(part: str, space: Space, allowed: Allowed, trials: Sequence[Trial]) -> list[dict[str, Value]]:
+    """The best configurations of the trials that lie inside the space and the limits, best first."""
     if part not in TASKS:
         raise UsageError(f"--enqueue {BEST_OF}{part}: no such part; give one of {', '.join(TASKS)}")
-    trials = [] if store is None else [trial for trial in store.trials() if trial.part_body == part]
-    inside = [trial for trial in _best_first(trials) if _is_inside(space, trial.configuration)]
+    inside = [
+        trial
+        for trial in _best_first(trials)
+        if _is_inside(space, trial.configuration) and allowed(trial.configuration)
+    ]
     found = list({key_of(trial.configuration): dict(trial.configuration) for trial in inside}.values())
     if not found:
         raise UsageError(

@@ -88,11 +88,12 @@ def _run_batches(
             return None if len(ended) >= run.trials else "every configuration of the space was tried"
         fresh = [each for each in batch if each.number not in ended]
         before = [trial for number, trial in sorted(ended.items()) if number < batch[0].number]
-        if fresh and (why := reason_to_stop(run.stopping, before, started)):
+        if fresh and (why := reason_to_stop(run.stopping, before, run.setting.epochs, started)):
             return why
-        for trial in _run_batch(run, fresh, known, bar):
-            ended[trial.number] = trial
-        run.keeper.tidy()
+        if fresh:
+            for trial in _run_batch(run, fresh, known, bar):
+                ended[trial.number] = trial
+            run.keeper.tidy()
         histories = _objectives(run, [ended[each.number] for each in batch])
         with run.clock:
             for proposal in batch:
@@ -145,7 +146,8 @@ def _run_batch(
         run.search.id, [_new_trial(run, each) for each in batch if each.number not in known]
     )
     trials = dict(known) | {trial.number: trial for trial in started}
-    heads = [proposal for proposal in batch if is_head(proposal.configuration)]
+    own = run.setting.own_model is not None
+    heads = [proposal for proposal in batch if not own and is_head(proposal.configuration)]
     heads.sort(key=lambda proposal: -int(proposal.configuration["units"]))  # the longest first, to end together
     stop = threading.Event()
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from plumbing.errors import UsageError
@@ -73,10 +74,9 @@ class ModelKeeper:
 
     def path_for(self, trial: Trial, value: float) -> Path | None:
         """Where the model of a trial that ends now with that value belongs, None where it is not among the best."""
-        others = [other for other in self.store.trials(self.search.id) if other.number != trial.continues]
-        best = best_trials(others, self.count)
-        better = [other for other in best if (-_value(other), other.number) < (-value, trial.number)]
-        return model_path(self.folder, trial.number) if len(better) < self.count else None
+        others = [other for other in self.store.trials(self.search.id) if other.number != trial.number]
+        best = best_trials([*others, replace(trial, state=FINISHED, value=value)], self.count)
+        return model_path(self.folder, trial.number) if trial.number in {each.number for each in best} else None
 
     def save(self, write: Callable[[Path], None], path: Path) -> None:
         """Raises: OSError where the folder cannot be written or the disk is full."""

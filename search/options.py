@@ -65,7 +65,7 @@ def parse(arguments: Sequence[str]) -> Options:
     name = given.name or f"{given.part}-{given.engine}"
     if not _NAME.fullmatch(name):
         raise UsageError(f"--name {name!r}: give letters, digits, dot, dash and underscore, at most 100")
-    if given.sampler == "grid" and (given.enqueue or given.max_parameters):
+    if given.engine == "keras-tuner" and given.sampler == "grid" and (given.enqueue or given.max_parameters):
         raise UsageError("--sampler grid goes through every combination: leave --enqueue and --max-parameters out")
     if given.hypermodel is not None:
         _check_own_model(given)

@@ -108,16 +108,16 @@ def make_plan(options: Options) -> Plan:
     for each in candidates:
         each.check_size(image_size[each.name])
     constraints = _constraints(options, image_size, known)
-    architectures = constraints.architectures(candidates)
-    weights = {each.name: weights_of(each, options.weights) for each in architectures}
     narrowing = read_narrowing(options.space) if options.space else {}
     widest = make_space(candidates, narrowing, cheap_cuts=False)  # errors of the file before slower work
+    architectures = constraints.architectures(candidates, widest)
+    weights = {each.name: weights_of(each, options.weights) for each in architectures}
     if options.enqueue in PRESETS:
         preset(options.enqueue, widest)
     listed = list_images(data_folder(options), options.part)
     kept = {name: lines for name, lines in narrowing.items() if name == "all" or name in weights}
     space = make_space(architectures, kept, cheap_cuts=not _has_gpu())
-    enqueued = _enqueued(options, space, known)
+    enqueued = _enqueued(options, space, constraints, known)
     image_size = {name: image_size[name] for name in weights}
     return Plan(options, listed, architectures, space, image_size, weights, enqueued, constraints)
 
@@ -159,16 +159,16 @@ def _constraints(options: Options, image_size: Mapping[str, int], known: Search 
     return Constraints(options.max_parameters, options.max_seconds_per_image, image_size, classes, speed)
 
 
-def _enqueued(options: Options, space: Space, known: Search | None) -> list[dict[str, Value]]:
+def _enqueued(options: Options, space: Space, constraints: Constraints, known: Search | None) -> list[dict[str, Value]]:
     """What goes first; of another part's best, those that were when the search began."""
     if options.enqueue is None:
         return []
     if known is not None and options.enqueue.startswith(BEST_OF) and known.settings.get("enqueue") == options.enqueue:
         return list(known.settings["enqueued configurations"])
     if not store_exists(options.store):
-        return enqueued(options.enqueue, space, None)
+        return enqueued(options.enqueue, space, constraints.allows, options.objective, None)
     with opened(options.store) as store:
-        return enqueued(options.enqueue, space, store)
+        return enqueued(options.enqueue, space, constraints.allows, options.objective, store)
 
 
 def check_store(url: str) -> None:

@@ -13,7 +13,7 @@ from radiographs.dataset import Dataset, decode_images, sized_pixels
 from radiographs.pixels import PixelStore
 from radiographs.splits import SPLITS
 from results.connection import hide_password
-from results.records import NewSearch, Search
+from results.records import RUNNING, NewSearch, Search
 from results.store import Store
 from search.engines import Engine, Request, engine_module
 from search.feature_plan import budget_of
@@ -48,8 +48,7 @@ def prepare(plan: Plan, command: str) -> Iterator[SearchRun]:
     folder = folder_of(options.name, options.store, options.runs)
     with only_one(options.name, folder), opened(options.store) as store:
         remove_stale_temporaries(options.runs)
-        fresh = store.search(options.name) is None
-        engine = _engine(plan, fresh)
+        engine = _engine(plan, store)
         try:
             search = _open_search(store, plan, dataset, command)
             for split in SPLITS:
@@ -70,8 +69,9 @@ def prepare(plan: Plan, command: str) -> Iterator[SearchRun]:
             engine.close()
 
 
-def _engine(plan: Plan, fresh: bool) -> Engine:
-    options = plan.options
+def _engine(plan: Plan, store: Store) -> Engine:
+    options, known = plan.options, store.search(plan.options.name)
+    ended = [trial for trial in store.trials(known.id) if trial.state != RUNNING] if known else []
     made: Engine = engine_module(options.engine).make(
         Request(
             url=options.store,
@@ -84,7 +84,8 @@ def _engine(plan: Plan, fresh: bool) -> Engine:
             search_seed=options.seed,
             batch_trials=options.batch_trials,
             epochs=options.epochs,
-            fresh=fresh,
+            fresh=known is None,
+            ended=len(ended),
             enqueued=plan.enqueued,
             allowed=plan.constraints.allows,
             own_model=plan.own_model,
@@ -152,7 +153,12 @@ def _open_search(store: Store, plan: Plan, dataset: Dataset, command: str) -> Se
 def _check_unchanged(known: Search, settings: Mapping[str, Any]) -> None:
     if known.kind != "search":
         raise StoreError(f"{known.name} is an import in this store; give another --name")
-    changed = [name for name in settings if known.settings.get(name) != settings[name]]
+    if unknown := set(settings) - set(known.settings):
+        raise StoreError(
+            f"search {known.name} was begun by an older version of this program, which knew nothing of "
+            f"{', '.join(sorted(unknown))}; give another --name"
+        )
+    changed = [name for name in settings if known.settings[name] != settings[name]]
     if changed:
         told = "; ".join(f"{name} {_short(known.settings.get(name))}, now {_short(settings[name])}" for name in changed)
         raise StoreError(

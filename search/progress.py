@@ -9,7 +9,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from plumbing.progress import console
-from results.records import FINISHED, Trial
+from results.records import FINISHED, PRUNED, Trial
 
 
 class SearchProgress:
@@ -48,6 +48,8 @@ class SearchProgress:
         if trial.state == FINISHED and trial.value is not None:
             self.best = trial.value if self.best is None else max(self.best, trial.value)
             ended = f"{self.objective} {trial.value:.3f} in {trial.epochs_trained} epochs"
+        elif trial.state == PRUNED:
+            ended = f"pruned after {trial.epochs_trained} epochs at {self.objective} {trial.value:.3f}"
         else:
             ended = f"failed: {trial.reason}"
         head = f"trial {trial.number} ({trial.architecture})"

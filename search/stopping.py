@@ -15,32 +15,35 @@ class Stopping:
     Attributes:
         seconds: begin no batch after so many in this process.
         no_gain: stop once so many ended trials in a row, in the order of their numbers, have not raised the best value
-            among finished ones.
+            among finished ones. Trials that were given fewer epochs than the search allows, as in Hyperband's first
+            rounds, are not counted.
     """
 
     seconds: float | None = None
     no_gain: int | None = None
 
 
-def reason_to_stop(stopping: Stopping, ended: Sequence[Trial], started: float) -> str | None:
+def reason_to_stop(stopping: Stopping, ended: Sequence[Trial], epochs: int, started: float) -> str | None:
     """Why to stop, for a person; None where there is no reason.
 
     Args:
-        ended: the trials of earlier batches, in the order of their numbers. started: by the monotonic clock.
+        ended: the trials of earlier batches, in the order of their numbers. epochs: that the search allows a trial.
+        started: by the monotonic clock.
     """
     if stopping.seconds is not None and time.monotonic() - started >= stopping.seconds:
         return f"--timeout {stopping.seconds:g} s is over; the same command goes on"
-    if stopping.no_gain is not None and trials_without_gain(ended) >= stopping.no_gain:
-        return f"the last {trials_without_gain(ended)} trials gained nothing (--stop-when-no-gain {stopping.no_gain})"
+    since = trials_without_gain(ended, epochs)
+    if stopping.no_gain is not None and since >= stopping.no_gain:
+        return f"the last {since} trials gained nothing (--stop-when-no-gain {stopping.no_gain})"
     return None
 
 
-def trials_without_gain(ended: Sequence[Trial]) -> int:
-    """How many trials came after the one that last raised the best value."""
+def trials_without_gain(ended: Sequence[Trial], epochs: int) -> int:
+    """How many trials of so many epochs came after the one that last raised the best value."""
     best, since = None, 0
     for trial in ended:
         gained = trial.state == FINISHED and trial.value is not None and (best is None or trial.value > best)
-        best, since = (trial.value, 0) if gained else (best, since + 1)
+        best, since = (trial.value, 0) if gained else (best, since + (trial.fit_epochs == epochs))
     return since
 
 

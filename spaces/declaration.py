@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from plumbing.errors import SpaceError
 
 Value = str | int | float | bool
@@ -167,6 +169,18 @@ def propose(space: Space, ask: Ask) -> dict[str, Value]:
         if parameter.when is None or parameter.when.holds(configuration):
             configuration[parameter.name] = ask(space.engine_name(architecture, parameter), parameter)
     return configuration
+
+
+def draw(space: Space, generator: np.random.Generator) -> dict[str, Value]:
+    """A random configuration, each parameter evenly; whole numbers on a logarithmic scale too."""
+
+    def ask(name: str, parameter: Parameter) -> Value:
+        if isinstance(parameter, Real):
+            return float(generator.uniform(parameter.low, parameter.high))
+        values = _values(parameter)
+        return values[int(generator.integers(len(values)))]
+
+    return propose(space, ask)
 
 
 def check_configuration(space: Space, configuration: Configuration) -> None:

@@ -29,6 +29,7 @@ class Request:
         url: the store's database. folder: below the runs folder, for an engine's own files.
         name: of the search. batch_trials: how many proposals are made at once. epochs: most of a trial.
         enqueued: configurations that go first, in their order. allowed: no other configurations are proposed.
+        ended: how many of the search's trials ended in earlier runs.
         fresh: the search is new, so what an engine finds under its name would be somebody else's.
         own_model: a user's, whose space is Keras Tuner's; `space` then holds its name alone.
     """
@@ -44,6 +45,7 @@ class Request:
     batch_trials: int
     epochs: int
     fresh: bool
+    ended: int = 0
     enqueued: Sequence[Configuration] = ()
     allowed: Allowed = everything
     own_model: OwnModel | None = None

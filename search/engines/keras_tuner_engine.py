@@ -57,7 +57,7 @@ class KerasTunerEngine:
             request.search_seed,
             self._normal,
             self._left,
-            {number: self._values(each) for number, each in enumerate(request.enqueued)},
+            [self._values(each) for each in request.enqueued],
         )
         hyperparameters = self._hyperparameters()
         self.oracle = make_oracle(request.sampler, hyperparameters, request.objective, request.epochs, self.steering)
@@ -111,11 +111,12 @@ class KerasTunerEngine:
             self.project.snapshot(self.oracle)
 
     def save(self) -> None:
-        """Write what was told into the directory.
+        """Write what was told into the directory; nothing before it was told of all that ended in earlier runs.
 
         Raises: StoreError where it cannot be written.
         """
-        self.project.write()
+        if len(self._told) >= self.request.ended:
+            self.project.write()
 
     # Values and configurations
 

@@ -8,13 +8,13 @@ They propose as they do by themselves, apart from this:
 - While stored trials are told again, their configurations stand. The Bayesian oracle then takes them without fitting
   its Gaussian process, which takes seconds a trial, and moves its generator on by what the fit would have drawn.
 - Hyperband takes a failed trial for the worst of its round: by itself it waits for another, which never comes, and so
-  loses a promotion or a bracket's last round.
+  loses a promotion or a bracket's last round. Where the space is used up it promotes out of smaller rounds.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -52,14 +52,14 @@ class Steering:
         seed: of the search. number: of the trial that is being proposed.
         normal: values as the search keeps them, to the last bit; None where they are not allowed.
         left: values that were not tried, given the number; None where none are left.
-        enqueued: number -> values that go first. stored: values of the trial as it was begun before, None where it
+        enqueued: values that go first. stored: values of the trial as it was begun before, None where it
             was not; by themselves they stand. fast: take stored values without asking the Gaussian process.
     """
 
     seed: int
     normal: Callable[[Values], Values | None]
     left: Callable[[int], Values | None]
-    enqueued: Mapping[int, Values] = field(default_factory=dict)
+    enqueued: Sequence[Values] = ()
     number: int = 0
     stored: Values | None = None
     fast: bool = False
@@ -90,8 +90,7 @@ class Steered:
         return {**((self.steering.normal(plain) or plain) if stored is None else stored), **own}
 
     def _random_values(self) -> Values | None:
-        enqueued = self.steering.enqueued.get(self.steering.number)
-        if enqueued is not None:
+        if (enqueued := self._enqueued()) is not None:
             return dict(enqueued)
         for _ in range(REDRAWS):
             values: Values | None = super()._random_values()  # type: ignore[misc]
@@ -101,6 +100,10 @@ class Steered:
             if normal is not None and not self._duplicate(normal):  # type: ignore[attr-defined]
                 return normal
         return self.steering.left(self.steering.number)
+
+    def _enqueued(self) -> Values | None:
+        """The next values that go first."""
+        return next((each for each in self.steering.enqueued if not self._duplicate(each)), None)  # type: ignore[attr-defined]
 
     @contextmanager
     def _draws_apart(self) -> Iterator[None]:
@@ -125,11 +128,10 @@ class BayesianOracle(Steered, BayesianOptimizationOracle):  # type: ignore[misc]
     """A Gaussian process with an upper confidence bound."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        if self.steering.number in self.steering.enqueued:
-            return {"status": RUNNING, "values": self._random_values()}
-        if not self._models():
-            return super().populate_space(trial_id)
+        if self._enqueued() is not None or not self._models():
+            return self._random_populate_space()
         if self.steering.fast and self.steering.stored is not None:
+            # What the fit would have drawn.
             bounds = self._get_hp_bounds()
             self._random_state.uniform(bounds[:, 0], bounds[:, 1], size=(50, len(bounds)))
             return {"status": RUNNING, "values": dict(self.steering.stored)}
@@ -155,10 +157,40 @@ class HyperbandByRounds(Steered, HyperbandOracle):  # type: ignore[misc]
         for trial in failed:
             trial.status, trial.score = COMPLETED, -math.inf
         try:
-            return super().populate_space(trial_id)
+            response = super().populate_space(trial_id)
+            if response["status"] != RUNNING and (promoted := self._promoted_early(trial_id)) is not None:
+                return {"status": RUNNING, "values": promoted}
+            return response
         finally:
             for trial in failed:
                 trial.status, trial.score = FAILED, None
+
+    def _promoted_early(self, trial_id: str) -> Values | None:
+        """Promotes out of a round that can never fill because the space is used up: a third of what it holds.
+
+        By itself Keras Tuner ends there, having trained no configuration further than its first round.
+        """
+        for bracket in self._brackets:
+            rounds = bracket["rounds"]
+            for number, (done, following) in enumerate(pairwise(rounds), start=1):
+                trials = [self.trials[each["id"]] for each in done]
+                if len(following) >= math.ceil(len(done) / self.factor) or any(
+                    trial.status != COMPLETED for trial in trials
+                ):
+                    continue
+                selected = {each["past_id"] for each in following}
+                best = max((each for each in trials if each.trial_id not in selected), key=lambda each: each.score)
+                following.append({"past_id": best.trial_id, "id": trial_id})
+                epochs = [self._get_epochs(bracket["bracket_num"], each) for each in (number - 1, number)]
+                return {
+                    **best.hyperparameters.values,
+                    "tuner/trial_id": best.trial_id,
+                    "tuner/initial_epoch": epochs[0],
+                    "tuner/epochs": epochs[1],
+                    "tuner/bracket": bracket["bracket_num"],
+                    "tuner/round": number,
+                }
+        return None
 
     def waiting(self) -> set[str]:
         """Ids of the trials that may still be promoted."""

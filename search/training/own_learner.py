@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plumbing.seeds import seed_of
-from search.own_model import OwnModel
+from search.own_model import OwnModel, gives_logits, own_code, save_whole
+from search.training.fitting import TrialFailed
 
 PREDICTION_BATCH = 64
 LEAST = 1e-7  # Keras' own epsilon, which its losses keep probabilities from 0 and 1 by
@@ -38,30 +39,34 @@ class OwnLearner:
 
         Args:
             valid: images and labels that the HyperModel's `fit` may look at.
+        Raises: TrialFailed where the user's code fails, or its model does not fit.
         """
         self.own, self.hyperparameters, self.labels, self.classes = own, hyperparameters, labels, classes
-        self.valid, self.search_seed = valid, search_seed
-        self.model = own.build(hyperparameters, valid[0].shape[1], search_seed)
-        self.model.optimizer.build(self.model.trainable_variables)
+        self.image_size, self.search_seed = valid[0].shape[1], search_seed
+        with own_code(own.place, TrialFailed):
+            self.model, self.outputs = own.build(hyperparameters, self.image_size, classes, search_seed)
+            self.model.optimizer.build(self.model.trainable_variables)
+            self.gives_logits = gives_logits(self.model)
+        self.valid = scaled(valid[0]), self._targets(valid[1])
 
     def train_epoch(self, inputs: NDArray[Any], order: NDArray[np.int64], epoch: int) -> float:
         """One call of `fit` on the images in that order; its loss."""
         from spaces.tensorflow_runtime import keras
 
         keras().utils.set_random_seed(seed_of("own epoch", self.search_seed, epoch))
-        images, labels = self.valid
-        found = self.own.hypermodel.fit(
-            self.hyperparameters,
-            self.model,
-            scaled(inputs[order]),
-            self._targets(self.labels[order]),
-            validation_data=(scaled(images), self._targets(labels)),
-            callbacks=[],
-            verbose=0,
-        )
-        if hasattr(found, "history"):
-            return float(found.history["loss"][-1])
-        return float(found["loss"]) if isinstance(found, dict) else float(found)
+        with own_code(self.own.place, TrialFailed):
+            found = self.own.hypermodel.fit(
+                self.hyperparameters,
+                self.model,
+                scaled(inputs[order]),
+                self._targets(self.labels[order]),
+                validation_data=self.valid,
+                callbacks=[],
+                verbose=0,
+            )
+            if hasattr(found, "history"):
+                return float(found.history["loss"][-1])
+            return float(found["loss"]) if isinstance(found, dict) else float(found)
 
     def logits(self, inputs: NDArray[Any]) -> NDArray[np.float64]:
         """(images, 1 or classes), of the model's probabilities."""
@@ -72,7 +77,11 @@ class OwnLearner:
             padded[: len(batch)] = batch
             found.append(np.asarray(self.model.predict_on_batch(padded)[: len(batch)], np.float64))
         outputs = np.concatenate(found)
-        if not gives_logits(self.model):
+        if not self.gives_logits:
+            if outputs.min() < 0 or outputs.max() > 1:
+                raise TrialFailed(
+                    f"{self.own.place}: outputs outside 0..1: end in sigmoid or softmax, or from_logits=True"
+                )
             outputs = np.clip(outputs, LEAST, 1 - LEAST)
             outputs = np.log(outputs) - (np.log1p(-outputs) if outputs.shape[1] == 1 else 0)
         return outputs[:, 1:] - outputs[:, :1] if self.classes == 2 and outputs.shape[1] == 2 else outputs
@@ -98,36 +107,21 @@ class OwnLearner:
             variable.assign(array)
 
     def save(self, path: Path) -> None:
-        """Save the whole model: grey in 0..255 to (batch, 1) P(abnormal), or (batch, classes)."""
-        from spaces.tensorflow_runtime import keras
-
-        layers, side = keras().layers, self.valid[0].shape[1]
-        grey = keras().Input((side, side, 1), name="grey")
-        flow = self.model(layers.Rescaling(1 / 255, name="preprocessing")(grey))
-        if gives_logits(self.model):
-            flow = layers.Activation("softmax" if flow.shape[1] > 1 else "sigmoid")(flow)
-        if self.classes == 2 and flow.shape[1] == 2:
-            flow = flow[:, 1:]
-        keras().Model(grey, flow).save(path)
+        """Save the whole model."""
+        save_whole(self.model, self.image_size, self.classes, path)
 
     def _targets(self, labels: NDArray[np.int64]) -> NDArray[Any]:
         """Labels as the model's loss takes them."""
-        columns = self.model.output_shape[1]
-        if columns == 1:
+        if self.outputs == 1:
             return labels[:, None].astype(np.float32)
         if "sparse" in _loss_name(self.model):
             return labels
-        return np.eye(columns, dtype=np.float32)[labels]
+        return np.eye(self.outputs, dtype=np.float32)[labels]
 
 
 def scaled(grey: NDArray[Any]) -> NDArray[np.float32]:
     """Grey in 0..255 as float32 in 0..1."""
     return grey.astype(np.float32) / np.float32(255)
-
-
-def gives_logits(model: Any) -> bool:
-    """Whether the model's loss says that its outputs are logits, not probabilities."""
-    return bool(getattr(model.loss, "from_logits", False))
 
 
 def _loss_name(model: Any) -> str:

@@ -92,8 +92,6 @@ class Trained:
 
 def is_head(configuration: Configuration) -> bool:
     """Whether nothing but a head is trained; heads can be trained side by side."""
-    if "frozen" not in configuration:  # a user's own model
-        return False
     architecture = architecture_named(str(configuration["architecture"]))
     return configuration["frozen"] == architecture.cuts[-1].name
 

@@ -15,7 +15,7 @@ from results.records import Trial
 from search.engines.keras_tuner_engine import SAMPLERS, KerasTunerEngine, check
 from search.engines.tried import key_of
 from tests.search.conftest import REPOSITORY
-from tests.search.proposing import FEW, SMALL, SPACE, request_of, run, stored_trial
+from tests.search.proposing import EPOCHS, FEW, SMALL, SPACE, request_of, run, stored_trial
 
 BY_SAMPLER = pytest.mark.parametrize("sampler", SAMPLERS)
 
@@ -85,16 +85,19 @@ def test_a_small_space_is_tried_whole_nothing_twice_and_then_ends(tmp_path: Path
     found = run(engine_of(tmp_path, sampler, space=SMALL, batch_trials=2), pattern, 99)
     begun = [key_of(each.configuration) for each in found if each.continues is None]
     assert len(begun) == len(set(begun)) == 9
+    assert EPOCHS in {each.epochs or EPOCHS for each in found}  # Hyperband promotes out of rounds that cannot fill
 
 
 @pytest.mark.parametrize("sampler", ["random", "bayesian", "hyperband"])
 def test_enqueued_configurations_go_first_and_are_not_proposed_again(
     tmp_path: Path, pattern: Trial, sampler: str
 ) -> None:
-    enqueued = [each.configuration for each in run(engine_of(tmp_path, "grid", space=SMALL), pattern, 3)]
-    found = run(engine_of(tmp_path, sampler, space=SMALL, enqueued=enqueued), pattern, 9)
+    """Twelve: more than a first round of Hyperband holds, so that promotions come between."""
+    source = engine_of(tmp_path, "random", name="source", search_seed=99, space=FEW)
+    enqueued = [each.configuration for each in run(source, pattern, 12)]
+    found = run(engine_of(tmp_path, sampler, space=FEW, enqueued=enqueued), pattern, 20)
     begun = [key_of(each.configuration) for each in found if each.continues is None]
-    assert begun[:3] == [key_of(each) for each in enqueued]
+    assert begun[:12] == [key_of(each) for each in enqueued]
     assert len(begun) == len(set(begun))
 
 
@@ -248,6 +251,19 @@ def test_a_directory_of_another_program_is_refused_and_left_alone(tmp_path: Path
     with pytest.raises(StoreError, match="is not of this search"):
         engine_of(tmp_path, "random")
     assert [path.name for path in theirs.iterdir()] == ["oracle.json"]
+
+
+def test_an_engine_told_of_fewer_trials_than_ended_leaves_the_directory_as_it_is(
+    tmp_path: Path, pattern: Trial
+) -> None:
+    """A smaller --trials, or a resumed search that is still being told of its past."""
+    first = engine_of(tmp_path, "random")
+    run(first, pattern, 12)
+    first.save()
+    again = engine_of(tmp_path, "random", ended=12)
+    run(again, pattern, 4)
+    again.save()
+    assert len(list((tmp_path / "keras_tuner" / "one").glob("trial_*"))) == 12
 
 
 def test_trials_that_are_not_of_the_search_are_removed_from_its_directory(tmp_path: Path, pattern: Trial) -> None:

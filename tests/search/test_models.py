@@ -23,11 +23,15 @@ def search(store: Store) -> Search:
     return store.create_search(NewSearch("one", "search", "optuna", "v"))
 
 
-def end(store: Store, search: Search, keeper: ModelKeeper, number: int, value: float) -> None:
+def end(
+    store: Store, search: Search, keeper: ModelKeeper, number: int, value: float, continues: int | None = None
+) -> None:
     """A trial trained, its model kept where it is among the best, and committed."""
     texts = dict.fromkeys(("part_body", "architecture", "name_code", "model_name", "weights", "code_version"), "x")
     numbers = dict.fromkeys(("image_size", "seed", "fit_epochs"), 0)
-    trial = store.start_trial(search.id, NewTrial(number=number, configuration={}, **texts, **numbers))  # type: ignore[arg-type]
+    trial = store.start_trial(
+        search.id, NewTrial(number=number, configuration={}, continues=continues, **texts, **numbers)
+    )  # type: ignore[arg-type]
     path = keeper.path_for(trial, value)
     if path is not None:
         keeper.save(lambda file: file.write_text(str(number)), path)
@@ -52,6 +56,18 @@ def test_the_best_keep_their_models_whatever_the_order_in_which_trials_end(
     best = sorted(trial.number for trial in best_trials(store.trials(), count))
     assert sorted(int(path.stem) for path in keeper.folder.glob("*.keras")) == best
     assert sorted(trial.number for trial in store.trials() if trial.model_path) == best
+
+
+def test_of_a_training_that_went_on_twice_the_last_model_alone_is_kept(
+    store: Store, search: Search, tmp_path: Path
+) -> None:
+    """Its value may be no higher: the best epoch can lie in the first round."""
+    keeper = ModelKeeper(store, search, tmp_path / "models", 1)
+    keeper.folder.mkdir()
+    for number, continues in ((0, None), (1, 0), (2, 1)):
+        end(store, search, keeper, number, 0.9, continues)
+        keeper.tidy()
+        assert [int(path.stem) for path in keeper.folder.glob("*.keras")] == [number]
 
 
 def test_tidying_leaves_alone_a_model_that_is_being_written(store: Store, search: Search, tmp_path: Path) -> None:
