@@ -21,10 +21,10 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# What it costs, beside the rivals in benchmarks/rivals; needs ../shared/radiographs or $$RADIOGRAPHS, and an hour and a half.
+# What it costs, beside the rivals in benchmarks/rivals; needs ../shared/radiographs or $$RADIOGRAPHS, and three hours.
 bench: .venv/installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
-	for name in extraction heads exactness searches shares scaling memory views; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in extraction heads exactness searches shares scaling memory views engines search_quality; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .

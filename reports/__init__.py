@@ -8,5 +8,7 @@ confusion           what the best trial called the studies, against what they ar
 data_plot           images per part, label and split
 figures             what the plots share: colours, fonts, PNG
 summary, html       what the page says; its template is report.html.j2
+search_study        a search of either engine as an Optuna study
+importances, study_plots, study    which parameters matter, Optuna's plots; command
 build               command: everything into one folder
 """

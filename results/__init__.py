@@ -5,6 +5,7 @@ connection           opening a store: absent, foreign, newer and unwritable ones
 records, store       what is written and read; the store's guarantees
 metrics, intervals   pure functions of labels and probabilities
 evaluation           a split's probabilities to all metrics, by image and by study
+curves               best so far against cost; bootstrap over repeated searches
 table                one row a trial, with the exported columns
 published, history_files    what import_csv reads: the published tables, the histories beside them
 list, export, import_csv    commands

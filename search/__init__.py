@@ -3,8 +3,13 @@
 run         the command
 options     what it was asked for
 plan        what that means for the data and machine at hand, before anything is trained
+enqueue     what goes first
+constraints what models may cost
+own_model   a user's own Keras Tuner model
 loop        propose, train, store, tell; resume
+stopping    when it ends before it has as many trials as asked for
 engines/    who proposes: one file an engine
 training/   one trial
 progress    what a person sees meanwhile
+compare, comparison, compare_figure    command: two searches side by side
 """
