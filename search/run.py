@@ -50,8 +50,8 @@ def run(options: Options, command: str) -> int:
         run_search(search_run)
         trials = search_run.store.trials(search_run.search.id)
         print(told(trials, search_run.store.measures(), options))
-        print(saved(search_run.setting.source.cache.ledger))
         print(f"{options.engine} {options.sampler} itself took {search_run.clock.seconds:.1f} s")
+        print(saved(search_run.setting.source.cache.ledger))
         print(json.dumps(summary(options.name, trials, time.monotonic() - started)))
     return 0
 

@@ -127,14 +127,14 @@ class OptunaEngine:
                 f"--store {hide_password(request.url)}: Optuna cannot open it: {error}; give another store"
             ) from None
         self._told = self.study.get_trials(deepcopy=False)
-        self._saved = len(self._told)
-        self._known = [self._as_sampled(trial) for trial in self._told]
-        self._drafts: dict[int, FrozenTrial] = {}
-        self._watches: dict[int, Watch] = {}
         if request.fresh and self._told:
             raise StoreError(
                 f"an Optuna study named {request.name}, not ours, is in the store already; give another --name"
             )
+        self._saved = len(self._told)
+        self._known = [self._as_sampled(trial) for trial in self._told]
+        self._drafts: dict[int, FrozenTrial] = {}
+        self._watches: dict[int, Watch] = {}
 
     def close(self) -> None:
         """Give the database's connections back."""

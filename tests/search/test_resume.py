@@ -385,6 +385,9 @@ def test_a_changed_setting_is_named_and_nothing_is_touched(
         (("--seed", 1), "seed 0, now 1"),
         (("--epochs", 4), "epochs 3, now 4"),
         (("--batch-trials", 3), "batch trials 4, now 3"),
+        (("--sampler", "random"), "sampler tpe, now random"),
+        (("--pruner", "median"), "pruner none, now median"),
+        (("--engine", "keras-tuner", "--name", "XR_WRIST-optuna"), "engine optuna, now keras-tuner"),
         (("--space", narrowed), "other space"),
         (("--data", _other_data(searcher, tmp_path)), "other data"),
     ):
