@@ -52,7 +52,9 @@ class Constraints:
         left = tuple(each for each in candidates if self._fast(each) and self._small(each, widest))
         if not left:
             names = ", ".join(each.name for each in candidates)
-            raise SpaceError(f"--max-parameters, --max-seconds-per-image: none of {names} keeps them; loosen them")
+            raise SpaceError(
+                f"--max-parameters, --max-seconds-per-image: hardly any model of {names} keeps them; loosen them"
+            )
         return left
 
     def _small(self, architecture: Architecture, widest: Space) -> bool:

@@ -189,7 +189,7 @@ def check_configuration(space: Space, configuration: Configuration) -> None:
     Raises: SpaceError naming the first parameter that is missing, unknown or out of range.
     """
     architecture = configuration.get("architecture")
-    if architecture not in space.parameters:
+    if not isinstance(architecture, str) or architecture not in space.parameters:
         raise SpaceError(
             f"architecture {architecture!r} is not in the space; give one of {', '.join(space.parameters)}"
         )

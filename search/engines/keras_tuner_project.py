@@ -52,7 +52,9 @@ class Project:
 
     def snapshot(self, oracle: Any) -> None:
         """Note what the oracle knows now, no trial being under way."""
-        self._oracle = json.dumps(oracle.get_state())
+        state = oracle.get_state()
+        state["tried_so_far"] = sorted(state["tried_so_far"])  # a set, whose order is another in each process
+        self._oracle = json.dumps(state)
         for number in oracle.end_order[len(self._trials) :]:
             self._trials[number] = json.dumps(oracle.trials[number].get_state())
 

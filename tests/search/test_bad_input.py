@@ -35,7 +35,7 @@ Capsys = pytest.CaptureFixture[str]
         (("--sampler", "nsga2", "--pruner", "median"), "--sampler nsga2 learns nothing from pruned trials"),
         (("--engine", "keras-tuner", "--sampler", "grid", "--enqueue", "published"), "leave --enqueue and"),
         (("--hypermodel", "model.py:build"), "give --engine keras-tuner"),
-        (("--max-parameters", 10), "none of efficientnet_lite0 keeps them; loosen them"),
+        (("--max-parameters", 10), "hardly any model of efficientnet_lite0 keeps them; loosen them"),
         (("--store", "results.db"), "--store is no database URL"),
         (("--store", "sqlite://"), "a SQLite store needs a file"),
         (("--name", "../up"), "--name '../up': give letters"),

@@ -168,33 +168,32 @@ def _failing(numbers: set[int], reason: str) -> Callable[..., Any]:
 
     real = search.loop.run_trial
 
-    def run_trial(setting: Any, configuration: Any, after_epoch: Any) -> Any:
-        if round(configuration["lr"] * 1e4) in numbers:
+    def run_trial(setting: Any, task: Any, *more: Any) -> Any:
+        if round(task.configuration["lr"] * 1e4) in numbers:
             raise TrialFailed(reason)
-        return real(setting, configuration, after_epoch)
+        return real(setting, task, *more)
 
     return run_trial
 
 
 @pytest.fixture
-def numbered(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A space in whose search trial n has the learning rate (n + 1) / 10,000."""
-    import search.plan
-
+def numbered(searcher: Searcher, tmp_path: Path) -> tuple[object, ...]:
+    """Options of a search whose trial n has the learning rate (n + 1) / 10,000."""
     fixed = {"frozen": "all", "units": 0, "augmentation": "no", "batch_size": 16, "optimizer": "adam"}
     fixed |= {"weight_decay": 0.0, "class_weights": "none", "callbacks_patience": 3}
     values = {"conv_dropout": 0.0, "label_smoothing": 0.0, **fixed}
     rates = [(number + 1) / 1e4 for number in range(9)]
     configurations = [{"architecture": "efficientnet_lite0", "lr": rate, **values} for rate in rates]
-    monkeypatch.setattr(search.plan, "preset", lambda name, space: configurations)
-    return searcher.space(lr=rates, **values)
+    file = tmp_path / "numbered.json"
+    file.write_text(json.dumps(configurations))
+    return ("--space", searcher.space(lr=rates, **values), "--enqueue", file)
 
 
 def test_failed_trial_is_stored_with_its_reason_and_the_search_goes_on(
-    searcher: Searcher, capsys: Capsys, monkeypatch: pytest.MonkeyPatch, knowing: None, numbered: Path
+    searcher: Searcher, capsys: Capsys, monkeypatch: pytest.MonkeyPatch, knowing: None, numbered: tuple[object, ...]
 ) -> None:
     monkeypatch.setattr("search.loop.run_trial", _failing({2, 6}, "the loss is nan"))
-    ended = searcher.here(capsys, "--trials", 6, "--space", numbered, "--enqueue", "published")
+    ended = searcher.here(capsys, "--trials", 6, *numbered)
     assert (ended.code, ended.summary["finished"], ended.summary["failed"]) == (0, 4, 2)
     assert "failed: the loss is nan" in ended.err
     states = ["finished", "failed", "finished", "finished", "finished", "failed"]
@@ -209,21 +208,21 @@ def test_three_failures_in_a_row_for_one_reason_end_the_search(
     capsys: Capsys,
     monkeypatch: pytest.MonkeyPatch,
     knowing: None,
-    numbered: Path,
+    numbered: tuple[object, ...],
     failing: set[int],
 ) -> None:
     """In a row by number, wherever batches begin and end."""
     monkeypatch.setattr("search.loop.run_trial", _failing(failing, "out of memory: 7 bytes"))
-    ended = searcher.here(capsys, "--trials", 9, "--space", numbered, "--enqueue", "published")
+    ended = searcher.here(capsys, "--trials", 9, *numbered)
     assert ended.code == 1
     assert ended.err.splitlines()[-1].startswith("search.run: 3 trials in a row failed for one reason: out of memory")
     assert len(searcher.trials()) <= 8
 
 
 def test_a_search_that_failures_ended_goes_on_once_their_reason_is_gone(
-    searcher: Searcher, capsys: Capsys, knowing: None, numbered: Path
+    searcher: Searcher, capsys: Capsys, knowing: None, numbered: tuple[object, ...]
 ) -> None:
-    more = ("--trials", 9, "--space", numbered, "--enqueue", "published")
+    more = ("--trials", 9, *numbered)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("search.loop.run_trial", _failing({2, 3, 4}, "out of memory: 7 bytes"))
         assert searcher.here(capsys, *more).code == 1
