@@ -1,0 +1,148 @@
+"""Who takes part, on which tables, how often."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import optuna
+
+from benchmarks.quality.plain import plain_keras_tuner, plain_optuna
+from benchmarks.quality.replay import MakeEngine, Run, replay
+from benchmarks.quality.variants import VariedTPE, bayesian
+from benchmarks.tables.frozen_heads import TASKS, frozen_head_table
+from benchmarks.tables.published import NAMES, published_table
+from benchmarks.tables.recorded import RecordedTable
+from search.engines import Engine, Request, engine_module
+
+TRIALS = 50
+OURS = ("XR_HAND", "all_parts")
+# Nearly all noise: 0.14 between seeds of a configuration, 0.08 between configurations. Shown apart.
+NOISE = "XR_HUMERUS"
+RANKED = (*NAMES, *OURS)
+ALL = (*RANKED, NOISE)
+# Keras Tuner's Gaussian process takes some ten seconds a search even when lean.
+FEW = (*OURS, "hpobench-kc1", "fcnet-protein_structure", "nasbench201-cifar100")
+
+Replay = Callable[[RecordedTable, int, int], Run]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A way to search.
+
+    Attributes:
+        replay: (table, repeat, trials) to its run.
+        repeats: 0, 1, ... on each of its tables.
+    """
+
+    replay: Replay
+    tables: tuple[str, ...] = ALL
+    repeats: int = 40
+    trials: int = TRIALS
+
+
+@cache
+def table_named(name: str) -> RecordedTable:
+    """A published table, or our own of that task."""
+    return frozen_head_table(name) if name in TASKS else published_table(name)
+
+
+def _engine(name: str) -> MakeEngine:
+    def make(request: Request) -> Engine:
+        engine: Engine = engine_module(name).make(request)
+        return engine
+
+    return make
+
+
+def _replay(make: MakeEngine, **settings: Any) -> Replay:
+    return lambda table, repeat, trials: replay(make, table, repeat, trials, **settings)
+
+
+def _plain(make_sampler: Callable[..., optuna.samplers.BaseSampler]) -> Replay:
+    return partial(plain_optuna, make_sampler)
+
+
+def _varied(sobol: int = 0, **settings: Any) -> MakeEngine:
+    joint = {"multivariate": True, "group": True} | settings
+    return lambda request: VariedTPE(request, joint, sobol)
+
+
+OPTUNA, KERAS_TUNER = _engine("optuna"), _engine("keras-tuner")
+DEFAULT, RANDOM = "tpe", "random"
+
+ENGINES = {
+    DEFAULT: Contestant(_replay(OPTUNA)),
+    "tpe, batch 1": Contestant(_replay(OPTUNA, batch_trials=1)),
+    RANDOM: Contestant(_replay(OPTUNA, sampler="random")),
+    "qmc": Contestant(_replay(OPTUNA, sampler="qmc")),
+    # Its first generation is fifty random trials.
+    "nsga2": Contestant(_replay(OPTUNA, sampler="nsga2"), repeats=5),
+    "keras-tuner random": Contestant(_replay(KERAS_TUNER, sampler="random")),
+}
+PLAIN = {
+    "plain Optuna TPE": Contestant(_plain(optuna.samplers.TPESampler)),
+    "plain Optuna random": Contestant(_plain(optuna.samplers.RandomSampler)),
+}
+VARIANTS = {
+    "tpe, batch 2": Contestant(_replay(OPTUNA, batch_trials=2)),
+    "tpe, independent": Contestant(_replay(_varied(multivariate=False, group=False))),
+    "tpe, Sobol start": Contestant(_replay(_varied(sobol=10))),
+    "tpe, Sobol start 5": Contestant(_replay(_varied(sobol=5, n_startup_trials=5))),
+    "tpe, start 5": Contestant(_replay(_varied(n_startup_trials=5))),
+    "tpe, start 20": Contestant(_replay(_varied(n_startup_trials=20))),
+    "tpe, 256 candidates": Contestant(_replay(_varied(n_ei_candidates=256))),
+}
+GAUSSIAN = {
+    "keras-tuner bayesian": Contestant(_replay(bayesian, sampler="bayesian"), FEW, 20),
+    "keras-tuner bayesian, start 5": Contestant(
+        _replay(partial(bayesian, initial_points=5), sampler="bayesian"), FEW, 10
+    ),
+    "keras-tuner bayesian, start 20": Contestant(
+        _replay(partial(bayesian, initial_points=20), sampler="bayesian"), FEW, 10
+    ),
+    "plain Keras Tuner bayesian": Contestant(plain_keras_tuner, FEW, 20),
+}
+# As it is, without the lean prediction: its time, and that its picks are the same.
+AS_IS = {"keras-tuner bayesian, as it is": Contestant(_replay(KERAS_TUNER, sampler="bayesian"), ("XR_HAND",), 1)}
+PRUNERS = ("median", "percentile", "successive-halving", "hyperband")
+PRUNED = {
+    f"{sampler} + {pruner}": Contestant(_replay(OPTUNA, sampler=sampler, pruner=pruner), (*OURS, NOISE), 60)
+    for sampler in (DEFAULT, RANDOM)
+    for pruner in PRUNERS
+} | {"keras-tuner hyperband": Contestant(_replay(KERAS_TUNER, sampler="hyperband"), (*OURS, NOISE), 60)}
+# What pruners are compared with.
+UNPRUNED = {
+    f"{sampler} + none": Contestant(_replay(OPTUNA, sampler=sampler), (*OURS, NOISE), 60)
+    for sampler in (DEFAULT, RANDOM)
+}
+
+CONTESTANTS: Mapping[str, Contestant] = {
+    **ENGINES, **PLAIN, **VARIANTS, **GAUSSIAN, **AS_IS, **PRUNED, **UNPRUNED
+}  # fmt: skip
+
+
+@dataclass(frozen=True, order=True)
+class Job:
+    """One search to replay; jobs in order take all contestants through a repeat before the next."""
+
+    repeat: int
+    contestant: str
+    table: str
+
+
+def all_jobs(names: Iterator[str] | tuple[str, ...] = tuple(CONTESTANTS)) -> list[Job]:
+    """The jobs of these contestants."""
+    return sorted(
+        Job(repeat, name, table)
+        for name in names
+        for table in CONTESTANTS[name].tables
+        for repeat in range(CONTESTANTS[name].repeats)
+    )
+
+
+def run_job(job: Job) -> Run:
+    """Replay a search."""
+    contestant = CONTESTANTS[job.contestant]
+    return contestant.replay(table_named(job.table), job.repeat, contestant.trials)
