@@ -11,6 +11,7 @@ from features.records import FrozenNetwork, read_record
 from radiographs.dataset import SizedPixels
 from radiographs.pixels import PixelStore
 from search.feature_plan import GIB, CutPlan, budget_of, expected_images_per_second, matrix_speed
+from search.own_model import OwnModel
 from search.plan import Plan
 from search.progress import duration
 from spaces.architecture import Architecture
@@ -19,9 +20,10 @@ from spaces.architecture import Architecture
 def explain(plan: Plan) -> str:
     """What will be searched, what is extracted for it and how large, what is there already, and how long it takes."""
     options = plan.options
+    pruner = "" if options.pruner == "none" else f" with {options.pruner} pruner"
     lines = [
         f"search {options.name}: {options.trials} trials of up to {options.epochs} epochs, {options.objective} "
-        f"maximised by {options.engine} {options.sampler} in batches of {options.batch_trials}, seed {options.seed}",
+        f"maximised by {options.engine} {options.sampler}{pruner} in batches of {options.batch_trials}, seed {options.seed}",
         f"data {plan.listed.root}: {options.part}, "
         + ", ".join(f"{count} {split}" for split, count in plan.counts.items())
         + f"; {len(plan.listed.left_out)} left out",
@@ -34,11 +36,22 @@ def explain(plan: Plan) -> str:
         lines += _architecture(plan, architecture)
         own = {cut: there[cut] for cut in cuts if cut.architecture is architecture}
         lines += _features(plan, architecture, own, speed)
+    if plan.own_model is not None:
+        lines += _own_model(plan.own_model, plan.image_size[plan.own_model.name])
     if cuts:
         lines += ["", _naive(plan, speed)]
     if options.feature_cache:
         lines += [f"features may take {_size(budget)} in {options.runs}/features"]
     return "\n".join(lines)
+
+
+def _own_model(own: OwnModel, image_size: int) -> list[str]:
+    """A user's own model and what it varies, as Keras Tuner says it."""
+    lines = ["", f"{own.place} at {image_size} px, trained whole"]
+    for each in own.space:
+        settings = {name: value for name, value in each["config"].items() if name not in ("name", "conditions")}
+        lines.append(f"  {each['config']['name']}: {each['class_name']} {settings}")
+    return lines
 
 
 def _architecture(plan: Plan, architecture: Architecture) -> list[str]:
