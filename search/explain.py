@@ -22,8 +22,9 @@ def explain(plan: Plan) -> str:
     options = plan.options
     pruner = "" if options.pruner == "none" else f" with {options.pruner} pruner"
     lines = [
-        f"search {options.name}: {options.trials} trials of up to {options.epochs} epochs, {options.objective} maximised "
-        f"by {options.engine} {options.sampler}{pruner} in batches of {options.batch_trials}, seed {options.seed}",
+        f"search {options.name}: {options.trials} trials of up to {options.epochs} epochs, {options.objective} "
+        f"maximised by {options.engine} {options.sampler}{pruner} in batches of {options.batch_trials}, "
+        f"seed {options.seed}",
         f"data {plan.listed.root}: {options.part}, "
         + ", ".join(f"{count} {split}" for split, count in plan.counts.items())
         + f"; {len(plan.listed.left_out)} left out",
