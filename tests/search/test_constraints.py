@@ -234,8 +234,6 @@ def test_no_architecture_within_the_limit_is_one_line_and_nothing_is_made(
     (line,) = ended.err.splitlines()
     told = "--max-parameters, --max-seconds-per-image: hardly any model of efficientnet_lite0 keeps them"
     assert line.startswith(f"search.run: {told}")
-        "search.run: --max-parameters, --max-seconds-per-image: hardly any model of efficientnet_lite0 keeps"
-    )
     assert not searcher.folder.exists()
 
 
