@@ -4,7 +4,7 @@
 
 Prints Markdown tables; writes benchmarks/results/search_quality.json, docs/search_quality.png and
 docs/search_quality_pruners.png. Each search is kept in the partial file as soon as it has ended; the same command goes
-on from there, as long as the code that is replayed and its libraries are the same.
+on from there, and refuses a file that other code or libraries made.
 """
 
 import argparse

@@ -11,11 +11,10 @@ from plumbing.command import CommandParser, at_least, positive
 from plumbing.errors import UsageError
 from radiographs.parts import TASKS
 from results.connection import DEFAULT_URL
-from search.engines import ENGINES
+from search.engines import ENGINES, engine_module
 from spaces import ARCHITECTURES
 
 SYNTHETIC = "synthetic"
-DEFAULT_SAMPLERS = {"optuna": "tpe", "keras-tuner": "bayesian"}
 DEFAULT_DATA = "data/MURA-v1.1"
 OBJECTIVES = ("val_auc", "val_accuracy", "val_kappa")
 MOST = 2**31 - 1  # what a database's integer holds
@@ -78,7 +77,7 @@ def parse(arguments: Sequence[str]) -> Options:
         data=given.data or os.environ.get("MURA_DIR") or DEFAULT_DATA,
         architectures=tuple(name for name in names if name in (given.architecture or names)),
         engine=given.engine,
-        sampler=given.sampler or DEFAULT_SAMPLERS[given.engine],
+        sampler=given.sampler or engine_module(given.engine).SAMPLERS[0],
         pruner=given.pruner,
         hypermodel=given.hypermodel,
         objective=given.objective,

@@ -64,22 +64,20 @@ class OwnModel:
 
         Raises: UsageError where the file has nothing of that name, or it is no model.
         """
-        from spaces.tensorflow_runtime import keras
+        from spaces.tensorflow_runtime import keras_tuner
 
-        keras()  # Keras Tuner imports TensorFlow, which must find its environment set
-        from keras_tuner import HyperModel
-
+        kind = keras_tuner().HyperModel
         with own_code(self.place, UsageError):
             found = getattr(_module(self.path), self.name, None)
         if found is None:
-            raise UsageError(f"{OPTION} {self.path}:{self.name}: the file has no {self.name}; give a name that it has")
-        if isinstance(found, type) and issubclass(found, HyperModel):
+            raise UsageError(f"{self.place}: the file has no {self.name}; give a name that it has")
+        if isinstance(found, type) and issubclass(found, kind):
             found = found()
-        if isinstance(found, HyperModel):
+        if isinstance(found, kind):
             return found
         if not callable(found):
-            raise UsageError(f"{OPTION} {self.path}:{self.name}: neither build(hp) nor a HyperModel; give one of them")
-        built = HyperModel()
+            raise UsageError(f"{self.place}: neither build(hp) nor a HyperModel; give one of them")
+        built = kind()
         built.build = found
         return built
 
@@ -89,26 +87,22 @@ class OwnModel:
         Args:
             space: what may vary, as Keras Tuner's configs.
         """
-        from spaces.tensorflow_runtime import keras
+        from spaces.tensorflow_runtime import keras_tuner
 
-        keras()
-        from keras_tuner import HyperParameters
-
-        return HyperParameters.from_config({"space": list(space), "values": dict(values)})
+        return keras_tuner().HyperParameters.from_config({"space": list(space), "values": dict(values)})
 
     @cached_property
     def space(self) -> list[dict[str, Any]]:
         """What building it brings up, every condition met once, as Keras Tuner's configs."""
-        hypermodel = self.hypermodel
-        import keras_tuner
+        from spaces.tensorflow_runtime import keras_tuner
 
-        class Builder(keras_tuner.Tuner):  # type: ignore[misc]  # it builds the space when it is made
+        class Builder(keras_tuner().Tuner):  # type: ignore[misc]  # it builds the space when it is made
             def run_trial(self, trial: Any, *arguments: Any, **more: Any) -> Any:
                 raise AssertionError
 
-        oracle = keras_tuner.Oracle(keras_tuner.Objective("val_auc", "max"))
+        oracle = keras_tuner().Oracle(keras_tuner().Objective("val_auc", "max"))
         with tempfile.TemporaryDirectory() as folder:
-            Builder(oracle=oracle, hypermodel=hypermodel, directory=folder, project_name="space")
+            Builder(oracle=oracle, hypermodel=self.hypermodel, directory=folder, project_name="space")
         plain: list[dict[str, Any]] = json.loads(json.dumps(oracle.hyperparameters.get_config()["space"]))
         return plain
 

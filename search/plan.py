@@ -38,7 +38,8 @@ class Plan:
     Attributes:
         image_size, weights: of each architecture.
         enqueued: configurations that go first.
-        constraints: what models may cost. own_model: a user's, searched in place of an architecture.
+        constraints: what models may cost. known: the search as it was begun before.
+        own_model: a user's, searched in place of an architecture.
     """
 
     options: Options
@@ -49,6 +50,7 @@ class Plan:
     weights: Mapping[str, str]
     enqueued: Sequence[Mapping[str, Value]]
     constraints: Constraints
+    known: Search | None
     own_model: OwnModel | None = None
 
     def settings(self, data_hash: str) -> dict[str, Any]:
@@ -97,12 +99,14 @@ class Plan:
 def make_plan(options: Options) -> Plan:
     """Check everything that can be checked without reading an image, writing a file or building a network.
 
+    A user's own model is built once, since nothing else tells what it is.
+
     Raises: UserError naming what is wrong and the mend.
     """
     check_store(options.store)
-    if options.hypermodel is not None:
-        return _plan_of_own_model(options, own_model(options.hypermodel))
     known = known_search(options)
+    if options.hypermodel is not None:
+        return _plan_of_own_model(options, own_model(options.hypermodel), known)
     candidates = tuple(architecture_named(name) for name in options.architectures)
     image_size = {each.name: options.image_size or each.native_size for each in candidates}
     for each in candidates:
@@ -119,16 +123,16 @@ def make_plan(options: Options) -> Plan:
     space = make_space(architectures, kept, cheap_cuts=not _has_gpu())
     enqueued = _enqueued(options, space, constraints, known)
     image_size = {name: image_size[name] for name in weights}
-    return Plan(options, listed, architectures, space, image_size, weights, enqueued, constraints)
+    return Plan(options, listed, architectures, space, image_size, weights, enqueued, constraints, known)
 
 
-def _plan_of_own_model(options: Options, own: OwnModel) -> Plan:
+def _plan_of_own_model(options: Options, own: OwnModel, known: Search | None) -> Plan:
     listed = list_images(data_folder(options), options.part)
     image_size = options.image_size or own.architecture.native_size
     own.check(image_size, len(class_names(options.part)))
     size = {own.name: image_size}
-    constraints = _constraints(options, size, None)
-    return Plan(options, listed, (), Space({own.name: ()}), size, {own.name: RANDOM}, [], constraints, own)
+    constraints = _constraints(options, size, known)
+    return Plan(options, listed, (), Space({own.name: ()}), size, {own.name: RANDOM}, [], constraints, known, own)
 
 
 def known_search(options: Options) -> Search | None:

@@ -19,7 +19,7 @@ from search.engines import Engine, Request, engine_module
 from search.feature_plan import budget_of
 from search.loop import SearchRun
 from search.models import ModelKeeper, folder_of, only_one
-from search.plan import SPEED, Plan, known_search, opened
+from search.plan import SPEED, Plan, opened
 from search.stopping import Stopping
 from search.training.checkpoints import Checkpoints
 from search.training.inputs import Source
@@ -37,14 +37,15 @@ def prepare(plan: Plan, command: str) -> Iterator[SearchRun]:
     Raises: UserError where the store cannot be used, or the search was started with other settings.
     """
     options = plan.options
-    known = _known_search(plan)
+    if plan.known is not None:  # as far as no image must be read
+        _check_unchanged(plan.known, plan.settings(str(plan.known.data_hash)))
     backbones = Backbones(options.runs / "backbones", plan.weights)
-    if known is None:
+    if plan.known is None:
         _check_weights(plan, backbones)
     pixel_store = PixelStore(options.runs / "pixels")
     dataset = decode_images(plan.listed, pixel_store, set(plan.image_size.values()))
-    if known is not None:
-        _check_unchanged(known, plan.settings(dataset.data_hash))
+    if plan.known is not None:
+        _check_unchanged(plan.known, plan.settings(dataset.data_hash))
     folder = folder_of(options.name, options.store, options.runs)
     with only_one(options.name, folder), opened(options.store) as store:
         remove_stale_temporaries(options.runs)
@@ -92,17 +93,6 @@ def _engine(plan: Plan, store: Store) -> Engine:
         )
     )
     return made
-
-
-def _known_search(plan: Plan) -> Search | None:
-    """The search where it was begun before, its settings compared as far as no image must be read.
-
-    Raises: StoreError naming what changed; nothing is touched then.
-    """
-    known = known_search(plan.options)
-    if known is not None:
-        _check_unchanged(known, plan.settings(str(known.data_hash)))
-    return known
 
 
 def _check_weights(plan: Plan, backbones: Backbones) -> None:

@@ -1,7 +1,7 @@
 """When a search stops before it has as many trials as asked for, and what the engine itself took of its time."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -48,15 +48,15 @@ def trials_without_gain(ended: Sequence[Trial], epochs: int) -> int:
 
 
 class Clock:
-    """Adds up the seconds spent inside it."""
+    """Adds up the seconds spent inside it, as `now` tells them."""
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.now, self.seconds = now, 0.0
 
     def __enter__(self) -> None:
-        self._entered = time.monotonic()
+        self._entered = self.now()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.seconds += time.monotonic() - self._entered
+        self.seconds += self.now() - self._entered

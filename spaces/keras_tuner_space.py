@@ -19,12 +19,9 @@ def to_hyperparameters(space: Space) -> Any:
 
     Raises: SpaceError where a condition hangs on a real number, whose values cannot be listed.
     """
-    from spaces.tensorflow_runtime import keras
+    from spaces.tensorflow_runtime import keras_tuner
 
-    keras()  # Keras Tuner imports TensorFlow, which must find its environment set
-    from keras_tuner import HyperParameters
-
-    found = HyperParameters()
+    found = keras_tuner().HyperParameters()
     found.Choice(ARCHITECTURE, list(space.architectures))
     for architecture, declared in space.parameters.items():
         for parameter in declared:

@@ -57,6 +57,15 @@ def keras() -> Any:
     return keras
 
 
+@cache
+def keras_tuner() -> Any:
+    """The Keras Tuner module on the Keras of `keras()`: it imports TensorFlow, which must find its environment set."""
+    keras()
+    import keras_tuner
+
+    return keras_tuner
+
+
 # Keras draws initial weights by Python's global random numbers: one thread at a time may make what draws them.
 drawing_weights = threading.RLock()
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from importlib.util import find_spec
 from typing import Any
 
 import optuna
 
 from benchmarks.quality.plain import plain_keras_tuner, plain_optuna
 from benchmarks.quality.replay import MakeEngine, Run, replay
-from benchmarks.quality.variants import VariedTPE, bayesian
+from benchmarks.quality.variants import VariedTPE, lean_bayesian
 from benchmarks.tables.frozen_heads import TASKS, frozen_head_table
 from benchmarks.tables.published import NAMES, published_table
 from benchmarks.tables.recorded import RecordedTable
@@ -38,7 +39,7 @@ class Contestant:
 
     replay: Replay
     tables: tuple[str, ...] = ALL
-    repeats: int = 40
+    repeats: int = 24
     trials: int = TRIALS
 
 
@@ -78,7 +79,7 @@ ENGINES = {
     RANDOM: Contestant(_replay(OPTUNA, sampler="random")),
     "qmc": Contestant(_replay(OPTUNA, sampler="qmc")),
     # Its first generation is fifty random trials.
-    "nsga2": Contestant(_replay(OPTUNA, sampler="nsga2"), repeats=5),
+    "nsga2": Contestant(_replay(OPTUNA, sampler="nsga2"), repeats=20),
     "keras-tuner random": Contestant(_replay(KERAS_TUNER, sampler="random")),
 }
 PLAIN = {
@@ -95,26 +96,21 @@ VARIANTS = {
     "tpe, 256 candidates": Contestant(_replay(_varied(n_ei_candidates=256))),
 }
 GAUSSIAN = {
-    "keras-tuner bayesian": Contestant(_replay(bayesian, sampler="bayesian"), FEW, 20),
-    "keras-tuner bayesian, start 5": Contestant(
-        _replay(partial(bayesian, initial_points=5), sampler="bayesian"), FEW, 10
-    ),
-    "keras-tuner bayesian, start 20": Contestant(
-        _replay(partial(bayesian, initial_points=20), sampler="bayesian"), FEW, 10
-    ),
+    **({"gp": Contestant(_replay(OPTUNA, sampler="gp"), FEW, 20)} if find_spec("torch") else {}),
+    "keras-tuner bayesian": Contestant(_replay(lean_bayesian, sampler="bayesian"), FEW, 20),
     "plain Keras Tuner bayesian": Contestant(plain_keras_tuner, FEW, 20),
 }
 # As it is, without the lean prediction: its time, and that its picks are the same.
 AS_IS = {"keras-tuner bayesian, as it is": Contestant(_replay(KERAS_TUNER, sampler="bayesian"), ("XR_HAND",), 1)}
 PRUNERS = ("median", "percentile", "successive-halving", "hyperband")
 PRUNED = {
-    f"{sampler} + {pruner}": Contestant(_replay(OPTUNA, sampler=sampler, pruner=pruner), (*OURS, NOISE), 60)
+    f"{sampler} + {pruner}": Contestant(_replay(OPTUNA, sampler=sampler, pruner=pruner), (*OURS, NOISE), 30)
     for sampler in (DEFAULT, RANDOM)
     for pruner in PRUNERS
-} | {"keras-tuner hyperband": Contestant(_replay(KERAS_TUNER, sampler="hyperband"), (*OURS, NOISE), 60)}
+} | {"keras-tuner hyperband": Contestant(_replay(KERAS_TUNER, sampler="hyperband"), (*OURS, NOISE), 30)}
 # What pruners are compared with.
 UNPRUNED = {
-    f"{sampler} + none": Contestant(_replay(OPTUNA, sampler=sampler), (*OURS, NOISE), 60)
+    f"{sampler} + none": Contestant(_replay(OPTUNA, sampler=sampler), (*OURS, NOISE), 30)
     for sampler in (DEFAULT, RANDOM)
 }
 

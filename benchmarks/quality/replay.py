@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from plumbing.seeds import seed_of
 from results.records import FINISHED, PRUNED, Trial
 from search.engines import Engine, Proposal, Request
 from search.engines.tried import key_of
+from search.stopping import Clock
 from spaces.declaration import Configuration
 
 MakeEngine = Callable[[Request], Engine]
@@ -46,21 +46,6 @@ class Run:
     epochs: tuple[int, ...]
     duplicates: int
     engine_seconds: float
-
-
-class Clock:
-    """Adds up the processor seconds spent inside it."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __enter__(self) -> None:
-        self._entered = time.process_time()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.seconds += time.process_time() - self._entered
 
 
 class Ledger:
@@ -105,6 +90,11 @@ class Ledger:
         return Run(regrets, kept, seconds, epochs, self._duplicates, engine_seconds)
 
 
+def processor_clock() -> Clock:
+    """Of this process alone, since others run beside it."""
+    return Clock(time.process_time)
+
+
 def search_seed(table: RecordedTable, repeat: int) -> int:
     """Another one for each table: of one seed, tables of one family would see the same random configurations."""
     return seed_of("replayed search", table.name, repeat)
@@ -129,7 +119,7 @@ def replay(
     Args:
         repeat: gives the search's seed and, modulo the table's seeds, that of its trainings.
     """
-    ledger, clock, folder = Ledger(table, repeat), Clock(), Path(_folder().name)
+    ledger, clock, folder = Ledger(table, repeat), processor_clock(), Path(_folder().name)
     request = Request(
         url=f"sqlite:///{folder}/replays.db",
         folder=folder,

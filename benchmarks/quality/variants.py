@@ -85,19 +85,11 @@ def _at(parameter: Parameter, share: float) -> Value:
     return parameter.low + parameter.step * int(share * steps)
 
 
-def bayesian(request: Request, initial_points: int | None = None, leanly: bool = True) -> Engine:
-    """Our Keras Tuner engine with its Bayesian oracle.
-
-    Args:
-        initial_points: random trials first; None: the engine's own number. leanly: by `LeanRegressor`, to the same last
-            bit and in less time.
-    """
+def lean_bayesian(request: Request) -> Engine:
+    """Our Keras Tuner engine with its Bayesian oracle, by `LeanRegressor`: to the same last bit and in less time."""
     from benchmarks.quality.lean_regressor import lean
     from search.engines.keras_tuner_engine import KerasTunerEngine
 
     engine = KerasTunerEngine(request)
-    if initial_points is not None:
-        engine.oracle.num_initial_points = initial_points
-    if leanly:
-        engine.oracle.gpr = lean(engine.oracle.gpr)
+    engine.oracle.gpr = lean(engine.oracle.gpr)
     return engine

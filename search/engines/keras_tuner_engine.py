@@ -9,17 +9,14 @@ it reloads in a notebook, and can be deleted at any time.
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from plumbing.errors import UsageError
 from results.records import FINISHED, Trial
 from search.engines import Proposal, Request
-from search.engines.tried import key_of, one_left
+from search.engines.keras_tuner_values import DeclaredValues, Kept, OwnValues, Values
+from search.engines.tried import key_of
 from spaces.declaration import Configuration
-from spaces.keras_tuner_space import from_values, to_hyperparameters, to_values
-
-if TYPE_CHECKING:
-    from search.engines.keras_tuner_oracles import Values
 
 SAMPLERS = ("bayesian", "random", "hyperband", "grid")
 PRUNERS = ("none",)
@@ -50,16 +47,13 @@ class KerasTunerEngine:
         from search.engines.keras_tuner_project import Project
 
         check(request.sampler, request.pruner)
-        self.request, self.space = request, request.space
+        self.request = request
+        self.kept: Kept = OwnValues(request.own_model) if request.own_model else DeclaredValues(request.space)
         self.project = Project(request.folder / "keras_tuner" / request.name)
         self.project.claim(request)
-        self.steering = Steering(
-            request.search_seed,
-            self._normal,
-            self._left,
-            [self._values(each) for each in request.enqueued],
-        )
-        hyperparameters = self._hyperparameters()
+        hyperparameters = self.kept.hyperparameters()
+        enqueued = [self.kept.values(each, hyperparameters) for each in request.enqueued]
+        self.steering = Steering(request.search_seed, self._normal, self._left, enqueued)
         self.oracle = make_oracle(request.sampler, hyperparameters, request.objective, request.epochs, self.steering)
         self._batch: dict[int, Any] = {}
         self._told: dict[int, str] = {}  # number -> state in our store
@@ -104,7 +98,7 @@ class KerasTunerEngine:
                 self.oracle.update_trial(told.trial_id, {self.request.objective: value}, step=epoch)
             told.status = "COMPLETED" if trial.state == FINISHED else "FAILED"
             told.message = trial.reason
-            self._bring_up(told.hyperparameters, trial)
+            self.kept.bring_up(told.hyperparameters, trial)
             self.oracle.end_trial(told)
         self._told[trial.number] = trial.state
         if not self._batch:
@@ -122,7 +116,7 @@ class KerasTunerEngine:
 
     def _proposal(self, number: int, trial: Any) -> Proposal:
         values = trial.hyperparameters.values
-        configuration = self._configuration(values)
+        configuration = self.kept.configuration(values)
         if self.request.sampler != "hyperband":
             return Proposal(number, configuration)
         parent = int(values["tuner/trial_id"]) if "tuner/trial_id" in values else None
@@ -130,43 +124,17 @@ class KerasTunerEngine:
         goes_on = parent is not None and self._told[parent] == FINISHED
         return Proposal(number, configuration, epochs, parent if goes_on else None, epochs < self.request.epochs)
 
-    def _hyperparameters(self) -> Any:
-        own = self.request.own_model
-        return own.hyperparameters({}, own.space) if own else to_hyperparameters(self.space)
+    def _values(self, configuration: Configuration) -> Values:
+        return self.kept.values(configuration, self.oracle.hyperparameters)
 
-    def _configuration(self, values: "Values") -> dict[str, Any]:
-        own = self.request.own_model
-        if own is None:
-            return from_values(self.space, values)
-        plain = {name: value for name, value in values.items() if not name.startswith("tuner/")}
-        return {"architecture": own.name, **plain}
-
-    def _values(self, configuration: Configuration) -> "Values":
-        if self.request.own_model is None:
-            return to_values(self.space, configuration)
-        # A trial may have brought up parameters while it was trained, which the oracle learns of at its end.
-        known = {each.name for each in self.oracle.hyperparameters.space}
-        return {name: value for name, value in configuration.items() if name in known}
-
-    def _normal(self, values: "Values") -> "Values | None":
-        configuration = self._configuration(values)
+    def _normal(self, values: Values) -> Values | None:
+        configuration = self.kept.configuration(values)
         return self._values(configuration) if self.request.allowed(configuration) else None
 
-    def _bring_up(self, hyperparameters: Any, trial: Trial) -> None:
-        """Add what training brought up, so that the oracle tunes it from now on."""
-        own = self.request.own_model
-        if own is not None and trial.found_parameters is not None:
-            values = {name: value for name, value in trial.configuration.items() if name != "architecture"}
-            found = own.hyperparameters(values, trial.found_parameters)
-            hyperparameters.merge(found.space, overwrite=False)
-            hyperparameters.values.update(found.values)
-
-    def _left(self, number: int) -> "Values | None":
-        if self.request.own_model is not None:  # Keras Tuner's own rule: it ends after many repeated draws
-            return None
-        tried = {key_of(self._configuration(trial.hyperparameters.values)) for trial in self.oracle.trials.values()}
-        found = one_left(self.space, tried, self.request.allowed, self.request.search_seed, number)
-        return None if found is None else self._values(found)
+    def _left(self, number: int) -> Values | None:
+        ended = self.oracle.trials.values()
+        tried = {key_of(self.kept.configuration(trial.hyperparameters.values)) for trial in ended}
+        return self.kept.one_left(tried, self.request.allowed, self.request.search_seed, number)
 
 
 @contextmanager

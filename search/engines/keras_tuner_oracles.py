@@ -21,27 +21,15 @@ from typing import Any
 import numpy as np
 
 from plumbing.seeds import seed_of
-from spaces.tensorflow_runtime import keras
-
-keras()  # Keras Tuner imports TensorFlow, which must find its environment set
-
-import keras_tuner  # noqa: E402
-from keras_tuner.oracles import (  # noqa: E402
-    BayesianOptimizationOracle,
-    GridSearchOracle,
-    HyperbandOracle,
-    RandomSearchOracle,
-)
+from search.engines.keras_tuner_values import OWN, Values
+from spaces.tensorflow_runtime import keras_tuner
 
 RUNNING, FAILED, COMPLETED = "RUNNING", "FAILED", "COMPLETED"
-OWN = "tuner/"  # how Keras Tuner's own values begin, which are no hyperparameters
 # Random draws before the Gaussian process. Keras Tuner's default is three times the number of hyperparameters: in the
 # default space all fifty trials of a search would be random.
 INITIAL_POINTS = 10
 REDRAWS = 100
 FACTOR = 3
-
-Values = dict[str, Any]
 
 
 @dataclass
@@ -116,15 +104,15 @@ class Steered:
             own._seed_state = before
 
 
-class RandomOracle(Steered, RandomSearchOracle):  # type: ignore[misc]
+class RandomOracle(Steered, keras_tuner().oracles.RandomSearchOracle):  # type: ignore[misc]
     """Random search."""
 
 
-class GridOracle(Steered, GridSearchOracle):  # type: ignore[misc]
+class GridOracle(Steered, keras_tuner().oracles.GridSearchOracle):  # type: ignore[misc]
     """Every combination, in Keras Tuner's order."""
 
 
-class BayesianOracle(Steered, BayesianOptimizationOracle):  # type: ignore[misc]
+class BayesianOracle(Steered, keras_tuner().oracles.BayesianOptimizationOracle):  # type: ignore[misc]
     """A Gaussian process with an upper confidence bound."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
@@ -149,7 +137,7 @@ class BayesianOracle(Steered, BayesianOptimizationOracle):  # type: ignore[misc]
         return self.steering.normal(values) is None or self._duplicate(values)
 
 
-class HyperbandByRounds(Steered, HyperbandOracle):  # type: ignore[misc]
+class HyperbandByRounds(Steered, keras_tuner().oracles.HyperbandOracle):  # type: ignore[misc]
     """Hyperband, whose rounds end though trials failed."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
@@ -209,7 +197,7 @@ def make_oracle(sampler: str, hyperparameters: Any, objective: str, epochs: int,
     Args:
         hyperparameters: the space, as `keras_tuner.HyperParameters`. epochs: most of a trial.
     """
-    aim = keras_tuner.Objective(objective, "max")
+    aim = keras_tuner().Objective(objective, "max")
     seed = seed_of("sampler", steering.seed)
     common = {
         "objective": aim,

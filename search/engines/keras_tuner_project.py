@@ -18,11 +18,7 @@ from plumbing.errors import StoreError, UsageError
 from plumbing.files import write_text_atomically
 from search.engines import Request
 from search.models import folder_of, model_path, models_of
-from spaces.tensorflow_runtime import keras
-
-keras()  # Keras Tuner imports TensorFlow, which must find its environment set
-
-import keras_tuner  # noqa: E402
+from spaces.tensorflow_runtime import keras, keras_tuner
 
 OWNER, ORACLE, TUNER = "search.json", "oracle.json", "tuner0.json"
 
@@ -79,7 +75,7 @@ class Project:
                 shutil.rmtree(left)
 
 
-class EndedTrials(keras_tuner.Oracle):  # type: ignore[misc]
+class EndedTrials(keras_tuner().Oracle):  # type: ignore[misc]
     """What a directory holds, to look at: among equals the earlier trial first, as the search ranks them."""
 
     def reload(self) -> None:
@@ -94,7 +90,7 @@ class EndedTrials(keras_tuner.Oracle):  # type: ignore[misc]
         return sorted(left, key=lambda trial: -float(trial.score))[:num_trials]
 
 
-class SearchTuner(keras_tuner.Tuner):  # type: ignore[misc]
+class SearchTuner(keras_tuner().Tuner):  # type: ignore[misc]
     """Keras Tuner's tuner on a search's directory, to look at and to load models from."""
 
     def __init__(self, oracle: Any, models: Path, **where: Any) -> None:
@@ -125,6 +121,6 @@ def open_tuner(name: str, runs: str | Path = "runs") -> SearchTuner:
     if not (folder / TUNER).exists():
         raise UsageError(f"{folder}: no search of Keras Tuner with an ended trial; give its name and --runs folder")
     owner = json.loads((folder / OWNER).read_text())
-    oracle = EndedTrials(keras_tuner.Objective(owner["objective"], "max"))
+    oracle = EndedTrials(keras_tuner().Objective(owner["objective"], "max"))
     models = models_of(Path(runs), owner["models"])
     return SearchTuner(oracle, models, directory=str(folder.parent), project_name=name)

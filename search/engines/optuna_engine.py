@@ -146,10 +146,10 @@ class OptunaEngine:
         Batch b holds the trials from b times the batch's size on.
         """
         size, enqueued = self.request.batch_trials, self.request.enqueued
-        first = len(self._known) // size * size
-        seen = [*self._known[:first], *(_bare(trial) for trial in self._known[first:])]
+        done = len(self._known)
+        seen = self._seen_by(done)
         self._drafts, self._watches = {}, {}
-        for number in range(len(self._known), min(first + size, trials)):
+        for number in range(done, min((done // size + 1) * size, trials)):
             draft = self._frozen(enqueued[number]) if number < len(enqueued) else self._draw(seen)
             if draft is None:
                 break
@@ -240,6 +240,11 @@ class OptunaEngine:
 
     # Drawing and watching
 
+    def _seen_by(self, number: int) -> list[FrozenTrial]:
+        """What the trial of that number may know of those before: of its own batch the parameters alone."""
+        first = number // self.request.batch_trials * self.request.batch_trials
+        return [*self._known[:first], *(_bare(trial) for trial in self._known[first:number])]
+
     def _draw(self, seen: list[FrozenTrial]) -> FrozenTrial | None:
         """A configuration that was not tried before and is allowed, None where none is left.
 
@@ -281,10 +286,7 @@ class OptunaEngine:
         """What the pruner notes of a trial, found anew: the trial may have ended before a kill."""
         if self.request.pruner not in NOTING:
             return {}
-        size = self.request.batch_trials
-        first = number // size * size
-        seen = [*self._known[:first], *(_bare(trial) for trial in self._known[first:number])]
-        watch = self._watch(seen, self._drafts[number])
+        watch = self._watch(self._seen_by(number), self._drafts[number])
         for epochs, value in enumerate(objective_by_epoch, start=1):
             if epochs < self.request.epochs and watch.stops(epochs, value):
                 break

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from plumbing.seeds import seed_of
 from search.own_model import OwnModel, gives_logits, own_code, save_whole
 from search.training.fitting import TrialFailed
+from search.training.tails import assign, by_padded_batches, put_state, state_of
 
-PREDICTION_BATCH = 64
 LEAST = 1e-7  # Keras' own epsilon, which its losses keep probabilities from 0 and 1 by
 
 
@@ -70,13 +70,7 @@ class OwnLearner:
 
     def logits(self, inputs: NDArray[Any]) -> NDArray[np.float64]:
         """(images, 1 or classes), of the model's probabilities."""
-        found = []
-        for start in range(0, len(inputs), PREDICTION_BATCH):
-            batch = scaled(inputs[start : start + PREDICTION_BATCH])
-            padded = np.zeros((PREDICTION_BATCH, *batch.shape[1:]), np.float32)
-            padded[: len(batch)] = batch
-            found.append(np.asarray(self.model.predict_on_batch(padded)[: len(batch)], np.float64))
-        outputs = np.concatenate(found)
+        outputs = by_padded_batches(lambda grey: self.model.predict_on_batch(scaled(grey)), inputs)
         if not self.gives_logits:
             if outputs.min() < 0 or outputs.max() > 1:
                 raise TrialFailed(
@@ -92,19 +86,15 @@ class OwnLearner:
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Put back what `get_weights` gave."""
-        for variable, array in zip(self.model.variables, weights, strict=True):
-            variable.assign(array)
+        assign(self.model.variables, weights)
 
     def get_state(self) -> list[np.ndarray]:
         """The variables, then the optimizer's."""
-        return [*self.get_weights(), *(np.array(variable) for variable in self.model.optimizer.variables)]
+        return state_of(self, self.model.optimizer)
 
     def set_state(self, state: Sequence[np.ndarray]) -> None:
         """Put back what `get_state` gave."""
-        remembered = self.model.optimizer.variables
-        self.set_weights(state[: -len(remembered)])
-        for variable, array in zip(remembered, state[-len(remembered) :], strict=True):
-            variable.assign(array)
+        put_state(self, self.model.optimizer, state)
 
     def save(self, path: Path) -> None:
         """Save the whole model."""

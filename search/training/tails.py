@@ -6,13 +6,14 @@ by putting the program's arrays back to where they began.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plumbing.seeds import seed_of
+from search.training.fitting import Learner
 from spaces.architecture import Cut
 from spaces.declaration import Configuration
 from spaces.network import Weights, initial_head, make_rest, outputs_of
@@ -93,19 +94,7 @@ class Program:
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Put back what `get_weights` gave."""
         self.rest.set_weights(weights[: -len(self.head)])
-        for variable, array in zip(self.head, weights[-len(self.head) :], strict=True):
-            variable.assign(array)
-
-    def get_state(self) -> Weights:
-        """The weights, then all that the optimizer remembers."""
-        return [*self.get_weights(), *(np.array(variable) for variable in self.optimizer.variables)]
-
-    def set_state(self, state: Sequence[np.ndarray]) -> None:
-        """Put back what `get_state` gave."""
-        remembered = self.optimizer.variables
-        self.set_weights(state[: -len(remembered)])
-        for variable, array in zip(remembered, state[-len(remembered) :], strict=True):
-            variable.assign(array)
+        assign(self.head, weights[-len(self.head) :])
 
     def _logits(self, pooled: Any, drop: Any = lambda values, layer: values) -> Any:
         hidden_kernel, hidden_bias, kernel, bias = self.head
@@ -175,13 +164,7 @@ class Tail:
 
     def logits(self, inputs: NDArray[Any]) -> NDArray[np.float64]:
         """(images, 1 or classes), nothing dropped, in fixed padded batches."""
-        found = []
-        for start in range(0, len(inputs), PREDICTION_BATCH):
-            batch = inputs[start : start + PREDICTION_BATCH]
-            padded = np.zeros((PREDICTION_BATCH, *inputs.shape[1:]), np.float32)
-            padded[: len(batch)] = batch
-            found.append(np.asarray(self.program.forward(padded)[: len(batch)], np.float64))
-        return np.concatenate(found)
+        return by_padded_batches(self.program.forward, inputs)
 
     def get_weights(self) -> Weights:
         """The rest's arrays, then the head's four."""
@@ -193,11 +176,40 @@ class Tail:
 
     def get_state(self) -> Weights:
         """The weights, then all that the optimizer remembers."""
-        return self.program.get_state()
+        return state_of(self, self.program.optimizer)
 
     def set_state(self, state: Sequence[np.ndarray]) -> None:
         """Put back what `get_state` gave."""
-        self.program.set_state(state)
+        put_state(self, self.program.optimizer, state)
+
+
+def by_padded_batches(forward: Callable[[NDArray[np.float32]], Any], inputs: NDArray[Any]) -> NDArray[np.float64]:
+    """(images, outputs) of `forward`, which is given batches of one size alone: its last bits hang on it."""
+    found = []
+    for start in range(0, len(inputs), PREDICTION_BATCH):
+        batch = inputs[start : start + PREDICTION_BATCH]
+        padded = np.zeros((PREDICTION_BATCH, *inputs.shape[1:]), np.float32)
+        padded[: len(batch)] = batch
+        found.append(np.asarray(forward(padded)[: len(batch)], np.float64))
+    return np.concatenate(found)
+
+
+def assign(variables: Sequence[Any], arrays: Sequence[np.ndarray]) -> None:
+    """Put the arrays into Keras' variables."""
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+
+
+def state_of(learner: Learner, optimizer: Any) -> Weights:
+    """A learner's weights, then all that its Keras optimizer remembers."""
+    return [*learner.get_weights(), *(np.array(variable) for variable in optimizer.variables)]
+
+
+def put_state(learner: Learner, optimizer: Any, state: Sequence[np.ndarray]) -> None:
+    """Put back what `state_of` gave."""
+    remembered = len(optimizer.variables)
+    learner.set_weights(state[:-remembered])
+    assign(optimizer.variables, state[-remembered:])
 
 
 def make_optimizer(kind: str) -> Any:
