@@ -88,7 +88,6 @@ PLAIN = {
 }
 VARIANTS = {
     "tpe, batch 2": Contestant(_replay(OPTUNA, batch_trials=2)),
-    "tpe, independent": Contestant(_replay(_varied(multivariate=False, group=False))),
     "tpe, Sobol start": Contestant(_replay(_varied(sobol=10))),
     "tpe, Sobol start 5": Contestant(_replay(_varied(sobol=5, n_startup_trials=5))),
     "tpe, start 5": Contestant(_replay(_varied(n_startup_trials=5))),

@@ -3,7 +3,6 @@
 import importlib
 import io
 import pickle
-from importlib.metadata import PackageNotFoundError, distribution
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from benchmarks.tables.published import (
     FAMILIES,
     NAMES,
-    PACKAGE,
     Records,
     published_path,
     published_table,
@@ -21,14 +19,6 @@ from spaces.declaration import configurations
 
 SIZES = {"hpobench": (30_000, 5, 1), "fcnet": (62_208, 4, 1), "nasbench201": (15_625, 3, 1)}
 ONE_OF_EACH = ("hpobench-credit_g", "fcnet-protein_structure", "nasbench201-cifar100")
-
-
-@pytest.fixture
-def package() -> None:
-    try:
-        distribution(PACKAGE)
-    except PackageNotFoundError:
-        pytest.skip(f"{PACKAGE} is not installed; benchmarks/requirements.txt pins it")
 
 
 def raw(name: str) -> Records:
@@ -42,13 +32,11 @@ def test_a_pickle_that_names_a_class_or_function_is_refused(harmful: object) -> 
         read_records(io.BufferedReader(io.BytesIO(pickle.dumps(harmful))))
 
 
-@pytest.mark.usefixtures("package")
 def test_there_are_fifteen_tables_and_each_has_its_file() -> None:
     assert len(NAMES) == 15
     assert all(published_path(name).is_file() for name in NAMES)
 
 
-@pytest.mark.usefixtures("package")
 @pytest.mark.parametrize(
     ("family", "properties"), [("hpobench", "hpobench"), ("fcnet", "hpolib"), ("nasbench201", "nb201")]
 )
@@ -59,7 +47,6 @@ def test_the_grids_are_those_of_the_package(family: str, properties: str) -> Non
     assert sorted(FAMILIES[family].data_sets) == sorted(theirs.available_dataset_names)
 
 
-@pytest.mark.usefixtures("package")
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_look_ups_equal_the_raw_records(name: str) -> None:
     table, records, family = published_table(name), raw(name), FAMILIES[name.split("-")[0]]
@@ -74,7 +61,6 @@ def test_look_ups_equal_the_raw_records(name: str) -> None:
         assert table.mean_final(configuration) == pytest.approx(expected.mean())
 
 
-@pytest.mark.usefixtures("package")
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_best_mean_is_the_highest_of_the_whole_table(name: str) -> None:
     table, family = published_table(name), FAMILIES[name.split("-")[0]]
@@ -85,7 +71,6 @@ def test_best_mean_is_the_highest_of_the_whole_table(name: str) -> None:
     assert table.best_mean == max(map(table.mean_final, found))
 
 
-@pytest.mark.usefixtures("package")
 def test_architectures_trained_twice_give_their_first_run_for_a_third_seed() -> None:
     table = published_table("nasbench201-cifar10")
     assert set(np.isfinite(table.values[:, :, 0]).sum(axis=1)) == {2, 3}

@@ -184,7 +184,7 @@ def test_measures_hold_every_metric_by_image_and_by_study() -> None:
 
 
 @given(st.floats(0.2, 5), st.integers(0, 1000))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_fitted_temperature_undoes_one_that_was_applied(temperature: float, seed: int) -> None:
     generator = np.random.default_rng(seed)
     true = generator.uniform(0.02, 0.98, (4000, 1))

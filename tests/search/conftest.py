@@ -116,6 +116,10 @@ class Searcher:
         finally:
             store.close()
 
+    def models(self) -> list[str]:
+        """The names of the models that are kept."""
+        return sorted(path.name for path in (self.runs / "models").rglob("*.keras"))
+
     def leaderboard(self, capsys: pytest.CaptureFixture[str]) -> str:
         """What reports.leaderboard prints."""
         from reports.leaderboard import main

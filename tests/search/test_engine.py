@@ -10,20 +10,12 @@ import pytest
 
 from plumbing.errors import StoreError
 from plumbing.seeds import generator_of
-from results.records import FAILED, FINISHED, NewSearch, NewTrial, Trial
-from results.store import Store
-from search.engines import Proposal, Request
+from results.records import FAILED, FINISHED, Trial
+from search.engines import Proposal
 from search.engines.optuna_engine import OptunaEngine
 from search.engines.optuna_sampling import make_sampler, suggester
-from spaces import architecture_named
-from spaces.declaration import AtLeast, Choice, Real, Space, Value, Whole, propose
-from spaces.narrowing import make_space
-
-SEED = 7
-SPACE = make_space([architecture_named("efficientnet_lite0"), architecture_named("base_cnn")], {}, cheap_cuts=True)
-SMALL = Space(
-    {"small": (Choice("a", (1, 2, 3), ordered=True), Whole("b", 0, 1), Whole("c", 0, 1, when=AtLeast("b", 1)))}
-)
+from spaces.declaration import Real, Space, Value, propose
+from tests.search.proposing import SEED, SMALL, SPACE, request_of, stored_trial
 
 MakeEngine = Callable[..., OptunaEngine]
 
@@ -34,13 +26,12 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def engine(url: str) -> Iterator[MakeEngine]:
+def engine(tmp_path: Path) -> Iterator[MakeEngine]:
     made = []
 
     def make(batch_trials: int, name: str = "one", **more: Any) -> OptunaEngine:
-        given = {"space": SPACE, "sampler": "tpe", "pruner": "none", "fresh": False} | more
-        common = {"objective": "val_auc", "search_seed": SEED, "epochs": 9} | given
-        made.append(OptunaEngine(Request(url=url, folder=Path(), name=name, batch_trials=batch_trials, **common)))
+        given = {"sampler": "tpe", "batch_trials": batch_trials, "name": name} | more
+        made.append(OptunaEngine(request_of(tmp_path, **given)))
         return made[-1]
 
     yield make
@@ -50,14 +41,7 @@ def engine(url: str) -> Iterator[MakeEngine]:
 
 @pytest.fixture(scope="module")
 def pattern(tmp_path_factory: pytest.TempPathFactory) -> Trial:
-    """A stored trial."""
-    store = Store.open(f"sqlite:///{tmp_path_factory.mktemp('pattern') / 'results.db'}", create=True)
-    search = store.create_search(NewSearch("s", "search", "optuna", "v"))
-    texts = dict.fromkeys(("part_body", "architecture", "name_code", "model_name", "weights", "code_version"), "x")
-    numbers = dict.fromkeys(("number", "image_size", "seed", "fit_epochs"), 0)
-    trial = store.start_trial(search.id, NewTrial(configuration={}, **texts, **numbers))  # type: ignore[arg-type]
-    store.close()
-    return trial
+    return stored_trial(tmp_path_factory.mktemp("pattern"))
 
 
 def value_of(configuration: dict[str, Value], number: int) -> float:

@@ -8,21 +8,18 @@ import pytest
 
 from search.engines import ENGINES, engine_module
 from search.engines.optuna_engine import PRUNERS
-from tests.search.conftest import REPOSITORY, Searcher
+from tests.search.conftest import Searcher
 
-RADIOGRAPHS = REPOSITORY.parent / "shared" / "radiographs" / "MURA-v1.1"
-real = pytest.mark.skipif(not RADIOGRAPHS.exists(), reason=f"no real radiographs at {RADIOGRAPHS}")
 CASES = [(engine, sampler, "none") for engine in ENGINES for sampler in engine_module(engine).SAMPLERS]
 CASES += [("optuna", "tpe", pruner) for pruner in PRUNERS if pruner != "none"]
 
 
 @pytest.fixture(scope="module")
-def on_real(tmp_path_factory: pytest.TempPathFactory) -> Searcher:
+def on_real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Searcher:
     """Searches that share a folder, and so features."""
-    return Searcher(tmp_path_factory.mktemp("real") / "one", RADIOGRAPHS)
+    return Searcher(tmp_path_factory.mktemp("real") / "one", shared / "radiographs" / "MURA-v1.1")
 
 
-@real
 @pytest.mark.slow
 @pytest.mark.parametrize(("engine", "sampler", "pruner"), CASES)
 def test_twelve_trials_on_real_radiographs(

@@ -15,7 +15,7 @@ from results.records import Trial
 from results.store import Store
 from search.own_model import OwnModel, own_model
 from tests.search.conftest import Searcher, killed
-from tests.search.test_resume import _KILL, models
+from tests.search.kills import KILL, after_epoch, before_commit, before_telling
 
 Capsys = pytest.CaptureFixture[str]
 HEAD = """
@@ -476,31 +476,11 @@ def test_the_same_command_with_more_trials_goes_on(
 # Kills, as in test_resume: trials 0 and 1 are a first batch, 2 and 3 a second.
 
 MOMENTS = {
-    "after an epoch": _KILL
-    + """
-import search.progress as p
-after = p.SearchProgress.after_epoch
-p.SearchProgress.after_epoch = lambda self, e, m: die() if self.done == 3 else after(self, e, m)
-""",
-    "between checkpoint and commit": _KILL
-    + """
-import results.store as s
-finish, count = s.Store.finish_trial, iter(range(99))
-s.Store.finish_trial = lambda self, t, r: die() if next(count) == 2 else finish(self, t, r)
-""",
-    "with one trial of a batch committed": _KILL
-    + """
-import results.store as s
-finish, count = s.Store.finish_trial, iter(range(99))
-s.Store.finish_trial = lambda self, t, r: die() if next(count) == 3 else finish(self, t, r)
-""",
-    "in the middle of telling a batch": _KILL
-    + """
-import search.engines.keras_tuner_engine as k
-tell = k.KerasTunerEngine.tell
-k.KerasTunerEngine.tell = lambda self, t, h: die() if t.number == 3 else tell(self, t, h)
-""",
-    "in the middle of writing the directory": _KILL
+    "after an epoch": after_epoch("self.done == 3"),
+    "between checkpoint and commit": before_commit(2),
+    "with one trial of a batch committed": before_commit(3),
+    "in the middle of telling a batch": before_telling("keras_tuner_engine", "KerasTunerEngine", 3),
+    "in the middle of writing the directory": KILL
     + """
 import search.engines.keras_tuner_project as k
 write, count = k.write_text_atomically, iter(range(99))
@@ -560,6 +540,6 @@ def test_invariant_4_a_search_killed_at_a_chosen_instant_resumes_to_the_same_tri
     assert resumed.code == 0, resumed.err
     assert own.trials() == other.trials()
     assert own.leaderboard(capsys) == other.leaderboard(capsys)
-    assert models(own) == models(other)
+    assert own.models() == other.models()
     assert project(own) == project(other)
     assert (sampler == "hyperband") == any(trial.continues is not None for trial in own.stored())

@@ -14,59 +14,33 @@ import pytest
 
 from search.engines.keras_tuner_engine import SAMPLERS
 from tests.search.conftest import Ended, Searcher, killed
+from tests.search.kills import KILL, after_epoch, before_commit, before_telling
 
-# Python that runs in the search's process first and kills it, by SIGKILL, at one instant.
-_KILL = "import os, signal\ndef die(): os.kill(os.getpid(), signal.SIGKILL)\n"
 # Trials 0 and 1 are a first batch, 2 and 3 a second.
 MOMENTS = {
-    "before the first batch is stored": _KILL
+    "before the first batch is stored": KILL
     + """
 import results.store as s
 s.Store.start_trials = lambda self, search, new: die()
 """,
-    "before the second batch is stored": _KILL
+    "before the second batch is stored": KILL
     + """
 import results.store as s
 start = s.Store.start_trials
 s.Store.start_trials = lambda self, i, new: die() if any(each.number == 2 for each in new) else start(self, i, new)
 """,
-    "during extraction": _KILL
+    "during extraction": KILL
     + """
 import features.chunks as c
 write, count = c.ChunkedFile.write, iter(range(99))
 c.ChunkedFile.write = lambda self, chunk, values: die() if next(count) == 3 else write(self, chunk, values)
 """,
-    "in epoch 2": _KILL
-    + """
-import search.progress as p
-after = p.SearchProgress.after_epoch
-p.SearchProgress.after_epoch = lambda self, e, m: die() if self.done == 2 and e == 1 else after(self, e, m)
-""",
-    "between model and commit": _KILL
-    + """
-import results.store as s
-finish, count = s.Store.finish_trial, iter(range(99))
-s.Store.finish_trial = lambda self, t, r: die() if next(count) == 2 else finish(self, t, r)
-""",
-    "with one trial of a batch committed": _KILL
-    + """
-import results.store as s
-finish, count = s.Store.finish_trial, iter(range(99))
-s.Store.finish_trial = lambda self, t, r: die() if next(count) == 3 else finish(self, t, r)
-""",
-    "between commit and engine": _KILL
-    + """
-import search.engines.optuna_engine as o
-tell = o.OptunaEngine.tell
-o.OptunaEngine.tell = lambda self, t, h: die() if t.number == 2 else tell(self, t, h)
-""",
-    "in the middle of telling a batch": _KILL
-    + """
-import search.engines.optuna_engine as o
-tell = o.OptunaEngine.tell
-o.OptunaEngine.tell = lambda self, t, h: die() if t.number == 3 else tell(self, t, h)
-""",
-    "in the middle of saving a study": _KILL
+    "in epoch 2": after_epoch("self.done == 2 and e == 1"),
+    "between model and commit": before_commit(2),
+    "with one trial of a batch committed": before_commit(3),
+    "between commit and engine": before_telling("optuna_engine", "OptunaEngine", 2),
+    "in the middle of telling a batch": before_telling("optuna_engine", "OptunaEngine", 3),
+    "in the middle of saving a study": KILL
     + """
 import optuna
 add, count = optuna.Study.add_trial, iter(range(99))
@@ -81,7 +55,7 @@ optuna.Study.add_trial = once
 
 # Dies while ONNX Runtime is compared with Keras, features being there already.
 IN_COMPARISON = (
-    _KILL
+    KILL
     + """
 import os, time
 from pathlib import Path
@@ -145,7 +119,7 @@ def test_invariant_4_a_search_killed_at_a_chosen_instant_resumes_to_the_same_tri
     assert searcher.trials() == other.trials()
     assert searcher.leaderboard(capsys) == other.leaderboard(capsys)
     assert studies(searcher) == studies(other)
-    assert models(searcher) == models(other)
+    assert searcher.models() == other.models()
 
 
 @pytest.mark.slow
@@ -165,7 +139,7 @@ def test_a_search_killed_before_its_first_features_were_found_to_hold_resumes_to
     assert searcher.here(capsys, *more).code == 0
 
     assert searcher.trials() == undisturbed("all").trials()
-    assert models(searcher) == models(undisturbed("all"))
+    assert searcher.models() == undisturbed("all").models()
 
 
 def studies(searcher: Searcher) -> list[tuple[object, ...]]:
@@ -176,10 +150,6 @@ def studies(searcher: Searcher) -> list[tuple[object, ...]]:
     finally:
         storage.engine.dispose()
     return [(each.number, each.state, each.values, each.params, each.intermediate_values) for each in found]
-
-
-def models(searcher: Searcher) -> list[str]:
-    return sorted(path.name for path in (searcher.runs / "models").rglob("*.keras"))
 
 
 def _await_trials(process: "subprocess.Popen[str]", count: int) -> None:
@@ -259,7 +229,7 @@ def test_running_trials_of_a_batch_are_visible_after_a_kill_and_have_no_result(s
 def test_temporary_files_of_a_killed_search_are_removed_by_the_next(
     searcher: Searcher, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    half_saved = _KILL + "import search.models as m\nm.ModelKeeper.save = lambda self, model, path: half(path)\n"
+    half_saved = KILL + "import search.models as m\nm.ModelKeeper.save = lambda self, model, path: half(path)\n"
     half_saved += """
 def half(path):
     from plumbing.files import atomic_path
