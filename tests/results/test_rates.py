@@ -1,0 +1,44 @@
+"""Shares against SciPy, binomial sums and published figures."""
+
+from fractions import Fraction
+from math import comb
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from results.rates import mcnemar_test, wilson_interval
+
+
+@given(st.integers(1, 500), st.data())
+def test_wilson_interval_is_scipys(cases: int, data: st.DataObject) -> None:
+    successes = data.draw(st.integers(0, cases))
+    expected = binomtest(successes, cases).proportion_ci(0.95, "wilson")
+    assert wilson_interval(successes, cases) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("successes", "cases", "expected"),
+    [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611)), (1, 29, (0.0061, 0.1718))],
+)
+def test_wilson_interval_is_newcombes(successes: int, cases: int, expected: tuple[float, float]) -> None:
+    """Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 3."""
+    assert wilson_interval(successes, cases) == pytest.approx(expected, abs=6e-5)
+
+
+@pytest.mark.parametrize(("successes", "cases"), [(0, 0), (3, 2), (-1, 5)])
+def test_a_share_without_cases_is_refused(successes: int, cases: int) -> None:
+    with pytest.raises(ValueError, match="a share needs cases"):
+        wilson_interval(successes, cases)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40))
+def test_mcnemar_is_the_binomial_sum_of_both_tails(pairs: list[tuple[bool, bool]]) -> None:
+    first, second = (np.array([pair[place] for pair in pairs], np.bool_) for place in (0, 1))
+    only_first, only_second = int(np.sum(first & ~second)), int(np.sum(~first & second))
+    total, fewer = only_first + only_second, min(only_first, only_second)
+    tail = sum(Fraction(comb(total, each), 2**total) for each in range(fewer + 1))
+    assert mcnemar_test(first, second) == pytest.approx(float(min(Fraction(1), 2 * tail)))
+    assert mcnemar_test(first, second) == mcnemar_test(second, first)
