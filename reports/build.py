@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 from plumbing.command import CommandParser, at_least, run_command
 from plumbing.errors import UsageError
 from plumbing.files import atomic_path, write_text_atomically
-from reports.leaderboard import DEFAULT_TOP, leaderboard_numbers, leaderboard_text
 
 if TYPE_CHECKING:  # loaded where they are used: --help needs none of them
     import pandas as pd
 
+    from reports.board import Judge
     from reports.html import Picture
     from results.store import Store
 
 COMMAND = "reports.build"
+DEFAULT_TOP = 4
 
 
 def build_report(store: "Store", out: Path, top: int = DEFAULT_TOP) -> list[Path]:
@@ -32,12 +33,14 @@ def build_report(store: "Store", out: Path, top: int = DEFAULT_TOP) -> list[Path
     Returns: the paths written, in the order of their writing.
     Raises: OSError where the folder cannot be written.
     """
+    from reports.board import Query, judged_by, leaderboards
     from reports.data_plot import images_table
     from reports.html import report_page
+    from reports.leaderboard import leaderboard_text
     from results.store import now
     from results.table import trials_table
 
-    trials, searches = trials_table(store), store.searches()
+    trials, searches, judge = trials_table(store), store.searches(), judged_by(store)
     images = images_table(store, searches)
     names = file_names(trials)
     accuracies = accuracy_pictures(trials, names)
@@ -45,14 +48,15 @@ def build_report(store: "Store", out: Path, top: int = DEFAULT_TOP) -> list[Path
     confusions = confusion_pictures(counts, names)
     bars = image_pictures(images)
     files: dict[str, str | bytes] = {
-        f"tables/{name}.csv": text for name, text in csv_tables(trials, images, counts, names).items()
+        f"tables/{name}.csv": text for name, text in csv_tables(trials, images, counts, names, judge).items()
     }
     pictures = (*accuracies.values(), *confusions.values(), *bars)
     files |= {f"plots/{picture.stem}.png": picture.light for picture in pictures}
-    files["leaderboard.md"] = f"# Leaderboard\n\n{leaderboard_text(trials, top)}"
+    files["leaderboard.md"] = f"# Leaderboard\n\n{leaderboard_text(trials, Query(top=top), judge)}"
     url = store.engine.url.render_as_string(hide_password=True)
+    sheets = leaderboards(trials, Query(top=top), judge)
     files["report.html"] = report_page(
-        trials, searches, images, accuracies, confusions, bars, top=top, store=url, made=now()
+        trials, searches, images, sheets, accuracies, confusions, bars, store=url, made=now()
     )  # fmt: skip
     return [_write(out / name, content) for name, content in files.items()]
 
@@ -81,14 +85,20 @@ def confusion_tables(store: "Store", trials: "pd.DataFrame", names: dict[str, st
 
 
 def csv_tables(
-    trials: "pd.DataFrame", images: "pd.DataFrame", confusions: "Mapping[str, pd.DataFrame]", names: dict[str, str]
+    trials: "pd.DataFrame",
+    images: "pd.DataFrame",
+    confusions: "Mapping[str, pd.DataFrame]",
+    names: dict[str, str],
+    judge: "Judge",
 ) -> dict[str, str]:
     """File name without ending -> CSV: each part's ranked trials, accuracies and confusions; images, failures."""
     from reports.accuracy_plot import accuracy_table
+    from reports.board import Query, leaderboards
     from reports.summary import failures_table
     from reports.tables import to_csv
 
-    tables = {f"leaderboard_{name}": leaderboard_numbers(trials, part) for part, name in names.items()}
+    sheets = leaderboards(trials, Query(top=None), judge)
+    tables = {f"leaderboard_{names[sheet.title]}": sheet.numbers for sheet in sheets}
     tables |= {f"accuracy_{name}": accuracy_table(trials, part) for part, name in names.items()}
     tables |= {f"confusion_{names[part]}": table for part, table in confusions.items()}
     tables |= {"images": images, "failures": failures_table(trials)}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from results.intervals import CONFIDENCE, percentile_intervals
 from results.metrics import Floats, Integers
 
+ROUNDING = 1e-14  # a variance below it is none
 # (the trial's place, weights (draws, cases)) to the metric's values (draws,), more being better.
 Metric = Callable[[int, Floats], Floats]
 
@@ -34,6 +35,11 @@ class Corrected:
     def luck(self) -> float:
         """How much of the plain value is due to its having been chosen, as estimated."""
         return self.plain - self.value
+
+    def scaled(self, factor: float) -> "Corrected":
+        """In another unit; a negative factor where the metric was turned round to have more be better."""
+        low, high = sorted((self.low * factor, self.high * factor))
+        return Corrected(self.value * factor, low, high, self.plain * factor)
 
 
 def bias_corrected(metric: Metric, values: Floats, draws: Floats, weight: Floats) -> Corrected | None:
@@ -58,52 +64,53 @@ def bias_corrected(metric: Metric, values: Floats, draws: Floats, weight: Floats
     return Corrected(float(np.nanmean(found)), *interval, plain=float(np.nanmax(values)))
 
 
-def could_be_best(values: Floats, draws: Floats) -> NDArray[np.bool_]:
-    """Which trials cannot be told from the best: with 95 % confidence the truly best is among them.
+@dataclass(frozen=True)
+class Comparison:
+    """Several trials compared in pairs.
 
-    A trial is out where some other beats it by more than the largest of its differences to all others would by chance.
+    Attributes:
+        could_be_best: (trials,), False where a trial is surely behind another: with 95 % confidence the truly best is
+            among the others. ranks: (trials, 2), each trial's 95 % interval of ranks, 1 the best.
+    """
+
+    could_be_best: NDArray[np.bool_]
+    ranks: Integers
+
+
+def compare(values: Floats, draws: Floats) -> Comparison:
+    """Which trials cannot be told from the best, and from which to which rank each may truly have.
+
+    A trial is behind another where it is so by more than the largest of its differences to all others would be by
+    chance, each in its standard deviations.
 
     Args:
-        values: (trials,). draws: (trials, draws), the same patients in each draw.
-    Source: multiple comparisons with the best, Hsu 1981, Annals of Statistics 9(5):1026-1034, the distribution of the
-        maximum by the bootstrap (Romano and Wolf 2005, Econometrica 73(4):1237-1282).
+        values: (trials,). draws: (trials, draws), the same patients in each draw; a draw with NaN is left out.
+    Source: of the best Hsu 1981, Annals of Statistics 9(5):1026-1034, the distribution of the maximum by the bootstrap
+        (Romano and Wolf 2005, Econometrica 73(4):1237-1282); of ranks the marginal sets of Mogstad, Romano, Shaikh and
+        Wilhelm 2024, Review of Economic Studies 91(1):476-518.
     """
-    found = np.ones(len(values), np.bool_)
-    for trial in range(len(values)):
-        behind, by_chance = _differences(values, draws, trial)
-        found[trial] = behind.max(initial=0.0) <= _quantile(by_chance.max(axis=0, initial=0.0))
-    return found
-
-
-def rank_intervals(values: Floats, draws: Floats) -> Integers:
-    """Each trial's 95 % interval of ranks, 1 the best: (trials, 2).
-
-    Args:
-        values: (trials,). draws: (trials, draws), the same patients in each draw.
-    Source: Mogstad, Romano, Shaikh and Wilhelm 2024, Review of Economic Studies 91(1):476-518, marginal sets.
-    """
-    found = np.empty((len(values), 2), np.int64)
-    for trial in range(len(values)):
-        behind, by_chance = _differences(values, draws, trial)
+    chance = (draws - values[:, None])[:, ~np.isnan(draws).any(axis=0)]
+    deviations = _deviations_of_differences(chance)
+    best, ranks = np.ones(len(values), np.bool_), np.ones((len(values), 2), np.int64)
+    for trial, deviation in enumerate(deviations):
+        varies = deviation > 0
+        scale = np.where(varies, deviation, 1.0)
+        difference = values - values[trial]
+        behind = np.where(varies | (difference == 0), difference / scale, np.copysign(np.inf, difference))
+        by_chance = (chance[varies] - chance[trial]) / scale[varies, None]
+        best[trial] = behind.max() <= _quantile(by_chance.max(axis=0, initial=0.0))
         most = _quantile(np.abs(by_chance).max(axis=0, initial=0.0))
-        found[trial] = 1 + np.sum(behind > most), len(values) - np.sum(-behind > most)
-    return found
+        ranks[trial] = 1 + np.sum(behind > most), len(values) - np.sum(behind < -most)
+    return Comparison(best, ranks)
 
 
-def _differences(values: Floats, draws: Floats, trial: int) -> tuple[Floats, Floats]:
-    """How far the trial is behind each other, (others,), and by chance, (others, draws), in standard deviations.
-
-    Draws that do not define the metric are left out. A difference that no draw changes is beyond any chance.
-    """
-    others = np.arange(len(values)) != trial
-    behind = values[others] - values[trial]
-    drawn = draws[others] - draws[trial]
-    drawn = drawn[:, ~np.isnan(drawn).any(axis=0)]
-    deviation = drawn.std(axis=1) if drawn.shape[1] else np.zeros(len(behind))
-    certain = np.where(behind == 0, 0.0, np.copysign(np.inf, behind))
-    scale = np.where(deviation > 0, deviation, 1.0)
-    by_chance = np.where(deviation > 0, (drawn - behind[:, None]).T / scale, 0.0).T
-    return np.where(deviation > 0, behind / scale, certain), by_chance
+def _deviations_of_differences(chance: Floats) -> Floats:
+    """(trials, trials), 0 where no draw changes the difference of two."""
+    if chance.shape[1] < 2:
+        return np.zeros((len(chance), len(chance)))
+    covariance = np.atleast_2d(np.cov(chance, ddof=0))
+    variance = np.diag(covariance)[:, None] + np.diag(covariance) - 2 * covariance
+    return np.asarray(np.sqrt(np.where(variance > ROUNDING, variance, 0.0)))
 
 
 def _quantile(largest: Floats) -> float:

@@ -33,7 +33,6 @@ from results.records import (
     TrialResult,
 )
 
-
 def now() -> str:
     """The time, UTC, ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -245,7 +244,15 @@ class Store:
         query = sa.select(schema.probabilities).filter_by(trial_id=trial_id, split=split)
         with self.engine.connect() as connection:
             row = connection.execute(query).first()
-        return None if row is None else np.frombuffer(row.values, "<f4").reshape(-1, row.classes)
+        return None if row is None else _array(row)
+
+    def all_probabilities(self, trial_ids: Sequence[int], split: str) -> dict[int, np.ndarray]:
+        """Trial -> its probabilities as `probabilities` gives them, in the given order; trials without are left out."""
+        table = schema.probabilities
+        query = sa.select(table).where(table.c.trial_id.in_(trial_ids), table.c.split == split)
+        with self.engine.connect() as connection:
+            rows = {row.trial_id: row for row in connection.execute(query)}
+        return {each: _array(rows[each]) for each in trial_ids if each in rows}
 
     # Imports
 
@@ -284,6 +291,10 @@ class Store:
         with self.engine.connect() as connection:
             rows = connection.execute(query.where(table.c.search_id == search_id).order_by(table.c.id)).mappings().all()
         return [dict(row) for row in rows]
+
+
+def _array(row: Any) -> np.ndarray:
+    return np.frombuffer(row.values, "<f4").reshape(-1, row.classes)
 
 
 def _insert(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> int:

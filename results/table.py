@@ -39,8 +39,8 @@ PROVENANCE = [
 CONTINUED = ["continues", "first_epoch"]
 EXPORTED = IDENTITY + SETTINGS + ACCURACIES + _metric_columns() + PROVENANCE + CONTINUED
 # For our own use besides: the trial's id, what its search optimised and got, why it failed, whether it was imported,
-# whether another trial finished that went on from its end.
-INTERNAL = ["trial_id", "objective", "value", "reason", "kind", "model_path", "continued"]
+# whether another trial finished that went on from its end, when it ended (UTC, ISO 8601).
+INTERNAL = ["trial_id", "objective", "value", "reason", "kind", "model_path", "continued", "finished"]
 
 
 def trials_table(store: Store) -> pd.DataFrame:
@@ -72,7 +72,7 @@ def _row(search: Search, trial: Trial) -> dict[str, Any]:
     same_name = (
         "state", "architecture", "name_code", "part_body", "fit_epochs", "early_stop_at_epoch", *ACCURACIES,
         "seconds", "epochs_trained", "seed", "weights", "image_size", "model_name", "value", "reason", "model_path",
-        *CONTINUED,
+        "finished", *CONTINUED,
     )  # fmt: skip
     varied = ("augmentation", "lr", "conv_dropout", "callbacks_patience", "frozen")
     return (

@@ -23,7 +23,7 @@ NOISE = "XR_HUMERUS"
 RANKED = (*NAMES, *OURS)
 ALL = (*RANKED, NOISE)
 # Keras Tuner's Gaussian process takes some ten seconds a search even when lean.
-FEW = (*OURS, "hpobench-kc1", "fcnet-protein_structure", "nasbench201-cifar100")
+FEW = (*OURS, "hpobench-kc1")
 
 Replay = Callable[[RecordedTable, int, int], Run]
 
@@ -92,7 +92,6 @@ VARIANTS = {
     "tpe, Sobol start 5": Contestant(_replay(_varied(sobol=5, n_startup_trials=5))),
     "tpe, start 5": Contestant(_replay(_varied(n_startup_trials=5))),
     "tpe, start 20": Contestant(_replay(_varied(n_startup_trials=20))),
-    "tpe, 256 candidates": Contestant(_replay(_varied(n_ei_candidates=256))),
 }
 GAUSSIAN = {
     **({"gp": Contestant(_replay(OPTUNA, sampler="gp"), FEW, 20)} if find_spec("torch") else {}),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quality.contestants import DEFAULT, FEW, OURS, PRUNERS, RANDOM, RANKED, TRIALS
+from benchmarks.quality.contestants import DEFAULT, ENGINES, FEW, GAUSSIAN, OURS, PLAIN, PRUNERS, RANDOM, RANKED, TRIALS
 from benchmarks.quality.statistics import stacked
 from benchmarks.quality.summary import Runs, regrets_by_seconds
 from plumbing.files import atomic_path
@@ -19,6 +19,7 @@ LINES: Mapping[str, tuple[str, str]] = {
     "qmc": ("C2", "-"),
     RANDOM: ("C3", "-"),
     "plain Optuna random": ("C3", "--"),
+    "gp": ("C1", "-"),
     "keras-tuner bayesian": ("C4", "-"),
     "plain Keras Tuner bayesian": ("C4", "--"),
 }
@@ -34,8 +35,8 @@ def draw(runs: Runs, folder: Path) -> None:
     from matplotlib import pyplot
 
     figure, grid = pyplot.subplots(2, 2, figsize=(10, 8), sharey="row", layout="constrained")
-    models = [name for name in LINES if "bayesian" in name]
-    all_tables = [name for name in LINES if name not in models]
+    models = [name for name in LINES if name in GAUSSIAN]
+    all_tables = [name for name in LINES if name in (*ENGINES, *PLAIN)]
     _draw_row(grid[0], runs, all_tables, RANKED, f"{len(RANKED)} tables")
     _draw_row(grid[1], runs, [DEFAULT, RANDOM, *models], FEW, f"{len(FEW)} tables")
     figure.supylabel("regret, median of repeats, mean of tables; 1: random search after 10 trials", fontsize=11)

@@ -47,8 +47,8 @@ def summary(runs: Runs) -> dict[str, Any]:
     return {
         "mean ranks, all tables": ranked(runs, FIELD, RANKED, RANDOM),
         "variants against the default, all tables": ranked(runs, VARIED, RANKED, DEFAULT),
-        "Keras Tuner's Gaussian process, five tables, against random": ranked(runs, MODELLED, FEW, RANDOM),
-        "Keras Tuner's Gaussian process, five tables, against the default": ranked(runs, MODELLED, FEW, DEFAULT),
+        "Gaussian processes, three tables, against random": ranked(runs, MODELLED, FEW, RANDOM),
+        "Gaussian processes, three tables, against the default": ranked(runs, MODELLED, FEW, DEFAULT),
         "default against random, by family": families(runs),
         "mean regret": {table: mean_regrets(runs, table) for table in (*RANKED, NOISE)},
         "duplicates and engine": costs(runs),

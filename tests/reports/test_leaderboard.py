@@ -3,13 +3,16 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
 from plumbing.errors import UsageError
 from radiographs.parts import ALL_PARTS, PARTS
-from reports.leaderboard import PUBLISHED, leaderboard_table, leaderboard_text
+from reports.board import PUBLISHED, Query, judged_by, leaderboards
+from reports.leaderboard import leaderboard_text
 from reports.ranking import NUMERIC, least_first, ranked
 from reports.tables import to_markdown
 from tests.reports.store_maker import HOSTILE, Ended, StoreMaker
@@ -35,6 +38,15 @@ def cells(markdown: str) -> list[list[str]]:
     return rows
 
 
+def text_of(made: StoreMaker, **query: Any) -> str:
+    return leaderboard_text(made.trials(), Query(**query), judged_by(made.store))
+
+
+def table_of(made: StoreMaker, **query: Any) -> pd.DataFrame:
+    (sheet,) = leaderboards(made.trials(), Query(**query), judged_by(made.store))
+    return sheet.table
+
+
 def test_valid_auc_ranks_first_and_trials_without_it_follow_by_valid_accuracy(made: StoreMaker) -> None:
     search = made.search()
     made.finish(search, 0, accuracies=(90, 70, 99))
@@ -43,7 +55,7 @@ def test_valid_auc_ranks_first_and_trials_without_it_follow_by_valid_accuracy(ma
     made.finish(search, 3, accuracies=(90, 50, 50), valid_auc=0.8)
 
     assert numbers(made) == [3, 1, 2, 0]
-    assert "Ranked by valid_auc; rows without it follow" in leaderboard_text(made.trials(), 4)
+    assert "Ranked by valid_auc; rows without it follow" in text_of(made)
 
 
 def test_valid_accuracy_ranks_where_no_trial_has_valid_auc(made: StoreMaker) -> None:
@@ -52,7 +64,7 @@ def test_valid_accuracy_ranks_where_no_trial_has_valid_auc(made: StoreMaker) -> 
         made.finish(search, number, accuracies=(90, valid, 99 - valid))
 
     assert numbers(made) == [1, 2, 0]
-    assert "Ranked by valid_accuracy_eval: no trial of this part has valid_auc." in leaderboard_text(made.trials(), 4)
+    assert "Ranked by valid_accuracy_eval: no trial of this part has valid_auc." in text_of(made)
 
 
 def test_equal_trials_stay_in_stored_order(made: StoreMaker) -> None:
@@ -71,8 +83,8 @@ def test_equal_trials_stay_in_stored_order(made: StoreMaker) -> None:
 def test_ranking_by_a_test_metric_is_labelled_as_flattering(made: StoreMaker) -> None:
     made.finish(made.search(), 0)
 
-    by_test = leaderboard_text(made.trials(), 4, "test_accuracy_eval")
-    by_valid = leaderboard_text(made.trials(), 4)
+    by_test = text_of(made, rank_by="test_accuracy_eval")
+    by_valid = text_of(made)
 
     warning = "The first row's figure is flattered by the choice; do not report it as the expected performance."
     assert f"Ranked by test_accuracy_eval: a test metric. {warning}" in by_test
@@ -84,7 +96,8 @@ def test_every_test_column_is_labelled_and_no_other(made: StoreMaker) -> None:
     trials = made.trials()
     for column in NUMERIC:
         trials[column] = 1.0  # so that each has something to rank by
-        assert ("flattered" in leaderboard_text(trials, 4, column)) == column.startswith("test_"), column
+        text = leaderboard_text(trials, Query(rank_by=column), judged_by(made.store))
+        assert ("flattered" in text) == column.startswith("test_"), column
 
 
 @pytest.mark.parametrize("column", ["seconds", "valid_brier", "test_brier"])
@@ -97,7 +110,7 @@ def test_least_comes_first_where_less_is_better(made: StoreMaker, column: str) -
 
     assert least_first(column)
     assert list(ranked(trials, "XR_HAND", column)["trial"]) == [1, 2, 0]
-    assert f"Ranked by {column}, least first" in leaderboard_text(trials, 4, column)
+    assert f"Ranked by {column}, least first" in leaderboard_text(trials, Query(rank_by=column), judged_by(made.store))
 
 
 def test_trials_without_the_column_come_last_whichever_way_it_ranks(made: StoreMaker) -> None:
@@ -119,7 +132,7 @@ def test_column_that_is_no_number_is_refused_with_the_choices(made: StoreMaker) 
 def test_table_has_the_published_columns_after_rank_and_origin(made: StoreMaker) -> None:
     made.finish(made.search("mine"), 7, accuracies=(91, 82, 73), valid_auc=0.87)
 
-    table = leaderboard_table(made.trials(), "XR_HAND", 4, None)
+    table = table_of(made)
 
     assert list(table.columns) == ["rank", "search", "valid_auc", "test_auc", *PUBLISHED]
     row = table.iloc[0]
@@ -130,13 +143,13 @@ def test_table_has_the_published_columns_after_rank_and_origin(made: StoreMaker)
 def test_columns_of_auc_are_left_out_where_no_trial_has_them(made: StoreMaker) -> None:
     made.finish(made.search(), 0)
 
-    assert list(leaderboard_table(made.trials(), "XR_HAND", 4).columns) == ["rank", "search", *PUBLISHED]
+    assert list(table_of(made).columns) == ["rank", "search", *PUBLISHED]
 
 
 def test_the_column_ranked_by_is_shown(made: StoreMaker) -> None:
     made.finish(made.search(), 0, seconds=12.5)
 
-    assert leaderboard_table(made.trials(), "XR_HAND", 4, "seconds")["seconds"].tolist() == [12.5]
+    assert table_of(made, rank_by="seconds")["seconds"].tolist() == [12.5]
 
 
 def test_unfinished_trials_are_counted_and_not_ranked(made: StoreMaker) -> None:
@@ -146,7 +159,7 @@ def test_unfinished_trials_are_counted_and_not_ranked(made: StoreMaker) -> None:
     made.start(search, 2)
     made.store.fail_trial(made.start(search, 3).id, "out of memory", 1.0)
 
-    text = leaderboard_text(made.trials(), 4)
+    text = text_of(made)
 
     assert len(cells(text.split("\n\n", 2)[2].rsplit("\n\n", 1)[0])) == 2  # heading and one row
     assert "1 of 1 finished trials shown. Not ranked: 1 failed, 1 pruned, 1 running." in text
@@ -155,14 +168,14 @@ def test_unfinished_trials_are_counted_and_not_ranked(made: StoreMaker) -> None:
 def test_part_with_failures_only_says_so(made: StoreMaker) -> None:
     made.store.fail_trial(made.start(made.search(), 0).id, "out of memory", 1.0)
 
-    assert leaderboard_text(made.trials(), 4) == "## XR_HAND\n\nNo finished trial yet. Not ranked: 1 failed.\n"
+    assert text_of(made) == "## XR_HAND\n\nNo finished trial yet. Not ranked: 1 failed.\n"
 
 
 def test_parts_come_in_their_order_and_all_parts_last(made: StoreMaker) -> None:
     for number, part in enumerate(("all_parts", "XR_WRIST", "zebra", "XR_ELBOW")):
         made.finish(made.search(f"s{number}", None), 0, part=part)
 
-    lines = leaderboard_text(made.trials(), 4).splitlines()
+    lines = text_of(made).splitlines()
 
     assert [line for line in lines if line.startswith("## ")] == [
         "## XR_ELBOW",
@@ -176,7 +189,7 @@ def test_parts_come_in_their_order_and_all_parts_last(made: StoreMaker) -> None:
 def test_hostile_name_stays_one_cell_of_plain_text(made: StoreMaker, name: str) -> None:
     made.finish(made.search(name), 0, name=name)
 
-    table = leaderboard_table(made.trials(), "XR_HAND", 4)
+    table = table_of(made)
     header, row = cells(to_markdown(table))
 
     assert len(row) == len(header) == len(table.columns)

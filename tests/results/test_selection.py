@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from results import metrics
 from results.intervals import patient_weights
 from results.metrics import Floats
-from results.selection import Metric, bias_corrected, could_be_best, rank_intervals
+from results.selection import Metric, bias_corrected, compare
 
 TRUE_AUC = 0.8
 
@@ -72,7 +72,7 @@ def test_the_best_is_among_those_that_could_be_best_as_often_as_is_said() -> Non
     sizes, held = [], []
     for seed in range(200):
         _, values, draws, _ = drawn(*simulated(seed, trials=8, better=0.3), count=200)
-        found = could_be_best(values, draws)
+        found = compare(values, draws).could_be_best
         held.append(found[0])
         sizes.append(found.sum())
     assert np.mean(held) >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / 200)
@@ -87,43 +87,44 @@ def test_of_two_trials_the_worse_is_out_where_a_one_sided_z_test_says_so() -> No
         z = abs(values[0] - values[1]) / np.sqrt(2)
         if abs(z - norm.ppf(0.95)) > 0.1:  # else the draws decide
             worse = int(values.argmin())
-            decided.append((bool(could_be_best(values, draws + values[:, None])[worse]), bool(z < norm.ppf(0.95))))
+            found = compare(values, draws + values[:, None]).could_be_best[worse]
+            decided.append((bool(found), bool(z < norm.ppf(0.95))))
     assert {expected for _, expected in decided} == {True, False}
-    assert all(found == expected for found, expected in decided)
+    assert all(told == expected for told, expected in decided)
 
 
 def test_many_alike_trials_that_are_far_behind_are_out_and_equal_ones_stay() -> None:
     labels, scores = simulated(2, trials=5, patients=300, better=2.0)
     scores[4] = scores[0]
     _, values, draws, _ = drawn(labels, scores)
-    assert could_be_best(values, draws).tolist() == [True, False, False, False, True]
-    assert rank_intervals(values, draws)[[0, 4]].tolist() == [[1, 2], [1, 2]]
+    assert compare(values, draws).could_be_best.tolist() == [True, False, False, False, True]
+    assert compare(values, draws).ranks[[0, 4]].tolist() == [[1, 2], [1, 2]]
 
 
 def test_ranks_are_sure_where_trials_are_far_apart_and_open_where_they_are_alike() -> None:
     apart = np.array([0.9, 0.5, 0.7])
     noise = np.random.default_rng(0).normal(scale=0.01, size=(3, 1000))
-    assert rank_intervals(apart, apart[:, None] + noise).tolist() == [[1, 1], [3, 3], [2, 2]]
+    assert compare(apart, apart[:, None] + noise).ranks.tolist() == [[1, 1], [3, 3], [2, 2]]
     alike = np.full(3, 0.7)
-    assert rank_intervals(alike, alike[:, None] + noise).tolist() == [[1, 3]] * 3
+    assert compare(alike, alike[:, None] + noise).ranks.tolist() == [[1, 3]] * 3
 
 
 def test_rank_intervals_hold_the_true_rank_as_often_as_is_said() -> None:
     held = []
     for seed in range(200):
         _, values, draws, _ = drawn(*simulated(seed, trials=6, better=0.8), count=200)
-        low, high = rank_intervals(values, draws)[0]
+        low, high = compare(values, draws).ranks[0]
         held.append(low <= 1 <= high)
     assert np.mean(held) >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / 200)
 
 
 def test_one_trial_is_first_and_could_be_best() -> None:
     _, values, draws, _ = drawn(*simulated(0, trials=1))
-    assert could_be_best(values, draws).tolist() == [True]
-    assert rank_intervals(values, draws).tolist() == [[1, 1]]
+    assert compare(values, draws).could_be_best.tolist() == [True]
+    assert compare(values, draws).ranks.tolist() == [[1, 1]]
 
 
 def test_trials_that_call_every_case_alike_differ_by_no_chance() -> None:
     values, draws = np.array([0.9, 0.8]), np.array([[0.9] * 5, [0.8] * 5])
-    assert could_be_best(values, draws).tolist() == [True, False]
-    assert rank_intervals(values, draws).tolist() == [[1, 1], [2, 2]]
+    assert compare(values, draws).could_be_best.tolist() == [True, False]
+    assert compare(values, draws).ranks.tolist() == [[1, 1], [2, 2]]

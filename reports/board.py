@@ -1,0 +1,197 @@
+"""Leaderboards as sheets: which trials, in which order, how sure it is, and what is shown of them.
+
+How trials are ranked stands in `reports.ranking`, how sure that is in `results.certainty`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, partial
+from typing import Any
+
+import pandas as pd
+
+from plumbing.errors import UsageError
+from radiographs.parts import TASKS
+from reports.ranking import check_rank_by, count_sentence, ranked, ranked_by, ranking_sentence, stored_parts
+from reports.sheets import Sheet
+from reports.tables import base_name, interval_text
+from results.certainty import RANKED_BY, Certainty, certainty
+from results.store import Store
+from results.table import EXPORTED
+
+DEFAULT_TOP = 4  # as published
+PUBLISHED = [
+    "name_code", "part_body", "lr", "conv_dropout", "callbacks_patience", "fit_epochs", "early_stop_at_epoch",
+    "test_accuracy_eval", "train_accuracy_eval", "valid_accuracy_eval", "model_name",
+]  # fmt: skip
+WITH_INTERVAL = tuple(column for column in EXPORTED if f"{column}_low" in EXPORTED)
+OWN = ("rank", "rank_95", "could_be_best", "trials")  # columns beside the exported ones
+GROUPED_BY = ("architecture", "augmentation", "frozen", "search", "engine", "weights", "image_size")
+
+# (part, ranked trials, the column they are ranked by) to how sure that is.
+Judge = Callable[[str, pd.DataFrame, str], Certainty | None]
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which trials a leaderboard is of, and what it shows of them.
+
+    Attributes:
+        part: None for all in the store. top: rows a part, None for all. rank_by: an exported column of numbers, None
+            for the default. columns: exported ones or of `OWN`; empty for the published ones. group_by: the best row of
+            each value alone. search, since: these trials alone; since: ISO 8601, when they ended.
+    """
+
+    part: str | None = None
+    top: int | None = DEFAULT_TOP
+    rank_by: str | None = None
+    columns: tuple[str, ...] = ()
+    group_by: str | None = None
+    search: str | None = None
+    since: str | None = None
+
+
+def judged_by(store: Store) -> Judge:
+    """Compares the trials measured on the same data as the first one that has any; remembers what it found."""
+    known = cache(partial(certainty, store))
+
+    def judge(part: str, rows: pd.DataFrame, column: str) -> Certainty | None:
+        of_data = rows[rows["data_hash"].notna()]
+        if column not in RANKED_BY or of_data.empty:
+            return None
+        data_hash = of_data.iloc[0]["data_hash"]
+        same = of_data.loc[of_data["data_hash"] == data_hash, "trial_id"]
+        return known(data_hash, part, tuple(map(int, same)), column)
+
+    return judge
+
+
+def chosen(trials: pd.DataFrame, query: Query) -> pd.DataFrame:
+    """The trials that the query is of, all parts.
+
+    Raises: UsageError where `search` is not among them, or `since` no time.
+    """
+    if query.search is not None:
+        known = list(trials["search"].unique())
+        if query.search not in known:
+            raise UsageError(f"--search {query.search}: no trial of it; the store holds {', '.join(known) or 'none'}")
+        trials = trials[trials["search"] == query.search]
+    if query.since is not None:
+        try:
+            since = datetime.fromisoformat(query.since)
+        except ValueError:
+            raise UsageError(f"--since {query.since}: no time; give it as 2026-01-31 or 2026-01-31T12:00") from None
+        since = since.replace(tzinfo=since.tzinfo or UTC)
+        ended = pd.to_datetime(trials["finished"], utc=True, format="ISO8601")
+        trials = trials[ended >= since]
+    return trials
+
+
+def leaderboards(trials: pd.DataFrame, query: Query, judge: Judge) -> list[Sheet]:
+    """A sheet for each part.
+
+    Args:
+        trials: as `results.table.trials_table` gives them.
+    Raises: UsageError where something in the query is not there; names the choices.
+    """
+    check_query(query)
+    trials = chosen(trials, query)
+    parts = stored_parts(trials)
+    known = list(dict.fromkeys((*TASKS, *parts)))
+    if query.part is not None and query.part not in known:
+        raise UsageError(f"--part {query.part!r}: no such part; give one of {', '.join(known)}")
+    return [_board(trials, part, query, judge) for part in parts if query.part in (None, part)]
+
+
+def check_query(query: Query) -> None:
+    """Raises: UsageError where a column is none; names the choices."""
+    check_rank_by(query.rank_by)
+    for column in query.columns:
+        if column not in (*EXPORTED, *OWN):
+            choices = ", ".join((*OWN, *EXPORTED))
+            raise UsageError(f"--columns: {column!r} is no column; give some of {choices}")
+    if query.group_by is not None and query.group_by not in GROUPED_BY:
+        raise UsageError(f"--group-by {query.group_by!r}: give one of {', '.join(GROUPED_BY)}")
+
+
+def _board(trials: pd.DataFrame, part: str, query: Query, judge: Judge) -> Sheet:
+    rows = ranked(trials, part, query.rank_by)
+    if rows.empty:
+        return Sheet(part, (), pd.DataFrame(), pd.DataFrame(), (count_sentence(trials, part, 0),))
+    column = ranked_by(rows, query.rank_by)
+    sure = judge(part, rows, column)
+    before = [ranking_sentence(rows, query.rank_by)]
+    rows = _with_certainty(rows, sure)
+    if query.group_by is not None:
+        before.append(f"The best of each {query.group_by}.")
+        groups = rows.groupby(query.group_by, sort=False, dropna=False)
+        rows = groups.head(1).assign(trials=groups["rank"].transform("size"))
+    shown = rows if query.top is None else rows.head(query.top)
+    columns = query.columns or _default_columns(rows, query, column, sure is not None)
+    after = [*_certainty_sentences(sure), count_sentence(trials, part, len(shown))]
+    return Sheet(part, tuple(before), _for_people(shown, columns), _for_machines(shown, columns), tuple(after))
+
+
+def _default_columns(rows: pd.DataFrame, query: Query, column: str, sure: bool) -> tuple[str, ...]:
+    own = ("rank", *(("rank_95", "could_be_best") if sure else ()), *(("trials",) if query.group_by else ()))
+    measured = (name for name in ("valid_auc", "test_auc") if rows[name].notna().any())
+    extra = (name for name in (query.group_by, query.rank_by) if name is not None)
+    return tuple(dict.fromkeys((*own, "search", *extra, *measured, *PUBLISHED)))
+
+
+def _with_certainty(rows: pd.DataFrame, sure: Certainty | None) -> pd.DataFrame:
+    known = {} if sure is None else {each: (*sure.rank_of(each), sure.could_be_best(each)) for each in sure.trial_ids}
+    found = [known.get(trial, (None, None, None)) for trial in rows["trial_id"]]
+    columns = zip(("rank_low", "rank_high", "could_be_best"), zip(*found, strict=True), strict=True)
+    return rows.assign(**{name: pd.Series(values, rows.index, dtype=object) for name, values in columns})
+
+
+def _certainty_sentences(sure: Certainty | None) -> list[str]:
+    if sure is None:
+        return []
+    best = int(sure.comparison.could_be_best.sum())
+    compared = f"{len(sure.trial_ids)} trials were measured on the same {sure.patients} valid patients"
+    found = [f"{compared}; {best} of them could truly be the best (95 %)."]
+    if sure.corrected is not None:
+        digits = 1 if sure.column == "valid_accuracy_eval" else 2
+        plain, value, low, high = (
+            f"{number:.{digits}f}"
+            for number in (sure.corrected.plain, sure.corrected.value, sure.corrected.low, sure.corrected.high)
+        )
+        found.append(
+            f"The first one's {sure.column}, {plain}, is the best of {len(sure.trial_ids)} and so too good: "
+            f"{value} ({low}-{high}) is to be expected of it on other such patients (bootstrap bias correction)."
+        )
+    return found
+
+
+def _for_people(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    return pd.DataFrame({column: _shown(rows, column) for column in columns})
+
+
+def _shown(rows: pd.DataFrame, column: str) -> Any:
+    if column == "rank_95":
+        ranks = zip(rows["rank_low"], rows["rank_high"], strict=True)
+        return [None if low is None else f"{low}-{high}" for low, high in ranks]
+    if column == "could_be_best":
+        return ["yes" if found else "" for found in rows["could_be_best"]]
+    if column == "model_name":
+        return [base_name(name) if isinstance(name, str) else None for name in rows["model_name"]]
+    if column in WITH_INTERVAL:
+        bounds = zip(rows[column], rows[f"{column}_low"], rows[f"{column}_high"], strict=True)
+        return [interval_text(*each) for each in bounds]
+    return rows[column].tolist() if rows[column].dtype == object else rows[column].to_numpy()
+
+
+def _for_machines(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    names: list[str] = []
+    for column in columns:
+        if column == "rank_95":
+            names += ["rank_low", "rank_high"]
+        elif column in WITH_INTERVAL:
+            names += [column, f"{column}_low", f"{column}_high"]
+        else:
+            names.append(column)
+    names += [] if "trial" in names else ["trial"]
+    return rows[list(dict.fromkeys(names))].reset_index(drop=True)

@@ -1,0 +1,176 @@
+"""Leaderboards: how sure they say they are, and what can be asked of them."""
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plumbing.errors import UsageError
+from reports.board import Query, judged_by, leaderboards
+from reports.matrix import matrix
+from reports.ranking import ranked
+from reports.sheets import Sheet
+from results.evaluation import measures
+from results.records import FINISHED, TrialResult
+from tests.reports.store_maker import Ended, StoreMaker
+
+Command = Callable[..., Ended]
+LABELS = [0, 1] * 30
+
+
+def separating(strength: float, seed: int) -> np.ndarray:
+    """(60, 1) probabilities of labels 0 and 1 in turn, better apart the stronger."""
+    noise = np.random.default_rng(seed).normal(size=60)
+    return np.asarray(1 / (1 + np.exp(-(noise + strength * (2 * np.array(LABELS) - 1)))))[:, None]
+
+
+def measured(made: StoreMaker, strengths: list[float], data_hash: str = "d" * 16, name: str = "s") -> None:
+    """A search whose trials separate the valid patients so strongly."""
+    search = made.search(name, data_hash=data_hash)
+    made.images("XR_HAND", dict.fromkeys(("train", "valid", "test"), LABELS), data_hash)
+    images = made.store.image_list(data_hash, "XR_HAND", "valid")
+    for number, strength in enumerate(strengths):
+        probability = separating(strength, number)
+        accuracy = 100 * float(np.mean((probability[:, 0] > 0.5) == np.array(LABELS)))
+        accuracies = dict.fromkeys(("train", "valid", "test"), accuracy)
+        found, kept = measures("valid", images, probability), {"valid": probability.astype(np.float32)}
+        result = TrialResult(FINISHED, 0.5, {"loss": [0.5]}, 0, None, 1.0, accuracies, found, kept, None)
+        made.store.finish_trial(made.start(search, number).id, result)
+
+
+def board(made: StoreMaker, **query: Any) -> Sheet:
+    (sheet,) = leaderboards(made.trials(), Query(**query), judged_by(made.store))
+    return sheet
+
+
+def test_trials_that_cannot_be_told_from_the_best_are_marked_and_ranks_have_intervals(made: StoreMaker) -> None:
+    measured(made, [2.0, 1.9, 0.1])
+    sheet = board(made)
+    rows = sheet.numbers.set_index("trial")
+    assert rows["could_be_best"].to_dict() == {0: True, 1: True, 2: False}
+    assert [tuple(rows.loc[number, ["rank_low", "rank_high"]]) for number in range(3)] == [(1, 2), (1, 2), (3, 3)]
+    assert sorted(sheet.table["rank_95"]) == ["1-2", "1-2", "3-3"]
+    assert sorted(sheet.table["could_be_best"]) == ["", "yes", "yes"]
+    assert sheet.after[0] == (
+        "3 trials were measured on the same 60 valid patients; 2 of them could truly be the best (95 %)."
+    )
+
+
+@pytest.mark.parametrize("column", ["valid_auc", "valid_kappa", "valid_brier", "valid_accuracy_eval"])
+def test_the_first_ones_value_is_said_to_be_lucky_with_what_to_expect(made: StoreMaker, column: str) -> None:
+    measured(made, [0.6] * 12)
+    sheet = board(made, rank_by=column, top=1)
+    found = judged_by(made.store)("XR_HAND", ranked(made.trials(), "XR_HAND", column), column)
+    assert found is not None
+    assert found.corrected is not None
+    first = sheet.numbers.iloc[0]
+    assert found.corrected.plain == pytest.approx(first[column])
+    worse = found.corrected.value - found.corrected.plain
+    assert worse > 0 if column == "valid_brier" else worse < 0
+    assert found.corrected.low <= found.corrected.value <= found.corrected.high
+    digits = 1 if column == "valid_accuracy_eval" else 2
+    assert f"The first one's {column}, {first[column]:.{digits}f}, is the best of 12 and so too good" in sheet.after[1]
+
+
+def test_trials_on_other_data_and_without_probabilities_are_not_compared(made: StoreMaker) -> None:
+    measured(made, [2.0, 1.0])
+    measured(made, [0.5, 0.4], data_hash="e" * 16, name="other")
+    made.finish(made.search("imported"), 0, valid_auc=0.1)
+    sheet = board(made, top=9)
+    assert len(sheet.numbers) == 5
+    assert sheet.numbers["rank_low"].notna().tolist() == [search == "s" for search in sheet.numbers["search"]]
+    assert sheet.after[0].startswith("2 trials were measured on the same 60 valid patients")
+
+
+def test_nothing_is_said_of_one_trial_or_of_a_test_column(made: StoreMaker) -> None:
+    measured(made, [1.0])
+    assert "rank_95" not in board(made).table
+    measured(made, [1.0, 2.0], data_hash="f" * 16, name="two")
+    assert "rank_95" not in board(made, search="two", rank_by="test_accuracy_eval").table
+    assert "rank_95" in board(made, search="two").table
+
+
+def test_columns_are_those_asked_for(made: StoreMaker) -> None:
+    measured(made, [2.0, 1.0])
+    sheet = board(made, columns=("rank", "valid_kappa", "config"))
+    assert list(sheet.table) == ["rank", "valid_kappa", "config"]
+    assert list(sheet.numbers) == ["rank", "valid_kappa", "valid_kappa_low", "valid_kappa_high", "config", "trial"]
+
+
+def test_grouped_shows_the_best_of_each_value_with_its_rank_and_how_many_there_are(made: StoreMaker) -> None:
+    measured(made, [1.0, 2.0], name="a")
+    measured(made, [3.0, 0.5, 0.4], name="b")
+    sheet = board(made, group_by="search", top=9)
+    assert sheet.table[["rank", "trials", "search"]].to_numpy().tolist() == [[1, 3, "b"], [2, 2, "a"]]
+    assert "The best of each search." in sheet.before
+
+
+def test_since_takes_the_trials_that_ended_then_or_later(made: StoreMaker) -> None:
+    measured(made, [1.0, 2.0])
+    trials = made.trials()
+    trials["finished"] = ["2026-01-31T10:00:00+00:00", "2026-01-31T12:00:00+00:00"]
+    for since, count in (("2026-01-31", 2), ("2026-01-31T12:00", 1), ("2026-01-31T12:00:01", 0)):
+        sheets = leaderboards(trials, Query(since=since), judged_by(made.store))
+        assert sum(len(sheet.numbers) for sheet in sheets) == count
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ({"columns": ("beauty",)}, "--columns: 'beauty' is no column; give some of rank, rank_95"),
+        ({"group_by": "lr"}, "--group-by 'lr': give one of architecture, augmentation"),
+        ({"search": "none"}, "--search none: no trial of it; the store holds s"),
+        ({"since": "soon"}, "--since soon: no time; give it as 2026-01-31"),
+    ],
+)
+def test_what_is_not_there_is_told_with_the_mend(made: StoreMaker, query: dict[str, Any], told: str) -> None:
+    measured(made, [1.0])
+    with pytest.raises(UsageError) as raised:
+        board(made, **query)
+    assert str(raised.value).startswith(told)
+
+
+def test_matrix_holds_the_best_of_each_architecture_and_part(made: StoreMaker) -> None:
+    for number, part in enumerate(("XR_WRIST", "XR_ELBOW")):
+        search = made.search(part, part)
+        made.finish(search, 0, valid_auc=0.7 + number / 10)
+        made.finish(search, 1, valid_auc=0.6)
+    sheet = matrix(made.trials(), Query())
+    assert list(sheet.table) == ["architecture", "XR_ELBOW", "XR_WRIST"]
+    assert sheet.table.to_numpy().tolist() == [["net", "0.80 (0.75-0.85)", "0.70 (0.65-0.75)"]]
+    assert sheet.numbers[["part_body", "value", "trial"]].to_numpy().tolist() == [
+        ["XR_ELBOW", pytest.approx(0.8), 0],
+        ["XR_WRIST", pytest.approx(0.7), 0],
+    ]
+
+
+def test_every_format_tells_the_same_rows(made: StoreMaker, command: Command) -> None:
+    measured(made, [2.0, 1.0, 0.5])
+    told = {
+        form: command("leaderboard", "--store", made.url, "--format", form)
+        for form in ("markdown", "csv", "json", "latex", "html")
+    }
+    assert {form: (ended.code, ended.err) for form, ended in told.items()} == dict.fromkeys(told, (0, ""))
+    from_csv = pd.read_csv(StringIO(told["csv"].out))
+    (from_json,) = json.loads(told["json"].out)
+    assert from_csv["trial"].tolist() == [row["trial"] for row in from_json["rows"]] == [0, 1, 2]
+    assert from_csv["valid_auc"].tolist() == [row["valid_auc"] for row in from_json["rows"]]
+    assert from_json["title"] == "XR_HAND"
+    for form in ("markdown", "latex", "html"):
+        assert told[form].out.count("net\\_no" if form == "latex" else "net_no") == 3
+
+
+@pytest.mark.parametrize("form", ["markdown", "csv", "json", "latex", "html"])
+@pytest.mark.parametrize("more", [[], ["--matrix"]])
+def test_a_store_without_finished_trials_reads_sensibly_in_every_format(
+    made: StoreMaker, command: Command, form: str, more: list[str]
+) -> None:
+    made.start(made.search(), 0)
+    ended = command("leaderboard", "--store", made.url, "--format", form, *more)
+    assert (ended.code, ended.err) == (0, "")
+    if form != "csv":
+        assert "No finished trial yet" in ended.out
