@@ -13,6 +13,7 @@ import pandas as pd
 
 from plumbing.errors import UsageError
 from radiographs.parts import TASKS
+from reports.confirmed import fresh_text
 from reports.ranking import check_rank_by, count_sentence, ranked, ranked_by, ranking_sentence, stored_parts
 from reports.sheets import Sheet
 from reports.tables import base_name, interval_text
@@ -26,7 +27,8 @@ PUBLISHED = [
     "test_accuracy_eval", "train_accuracy_eval", "valid_accuracy_eval", "model_name",
 ]  # fmt: skip
 WITH_INTERVAL = tuple(column for column in EXPORTED if f"{column}_low" in EXPORTED)
-OWN = ("rank", "rank_95", "could_be_best", "trials")  # columns beside the exported ones
+CONFIRMED = ("valid_auc_fresh", "test_auc_fresh")
+OWN = ("rank", "rank_95", "could_be_best", "trials", *CONFIRMED)  # columns beside the exported ones
 GROUPED_BY = ("architecture", "augmentation", "frozen", "search", "engine", "weights", "image_size")
 
 # (part, ranked trials, the column they are ranked by) to how sure that is.
@@ -92,7 +94,7 @@ def leaderboards(trials: pd.DataFrame, query: Query, judge: Judge) -> list[Sheet
     """A sheet for each part.
 
     Args:
-        trials: as `results.table.trials_table` gives them.
+        trials: as `reports.confirmed.with_confirmation` gives them.
     Raises: UsageError where something in the query is not there; names the choices.
     """
     check_query(query)
@@ -129,13 +131,13 @@ def _board(trials: pd.DataFrame, part: str, query: Query, judge: Judge) -> Sheet
         rows = groups.head(1).assign(trials=groups["rank"].transform("size"))
     shown = rows if query.top is None else rows.head(query.top)
     columns = query.columns or _default_columns(rows, query, column, sure is not None)
-    after = [*_certainty_sentences(sure), count_sentence(trials, part, len(shown))]
+    after = [*_certainty_sentences(sure), *_fresh_sentence(shown), count_sentence(trials, part, len(shown))]
     return Sheet(part, tuple(before), _for_people(shown, columns), _for_machines(shown, columns), tuple(after))
 
 
 def _default_columns(rows: pd.DataFrame, query: Query, column: str, sure: bool) -> tuple[str, ...]:
     own = ("rank", *(("rank_95", "could_be_best") if sure else ()), *(("trials",) if query.group_by else ()))
-    measured = (name for name in ("valid_auc", "test_auc") if rows[name].notna().any())
+    measured = (name for name in ("valid_auc", *CONFIRMED, "test_auc") if name in rows and rows[name].notna().any())
     extra = (name for name in (query.group_by, query.rank_by) if name is not None)
     return tuple(dict.fromkeys((*own, "search", *extra, *measured, *PUBLISHED)))
 
@@ -166,6 +168,12 @@ def _certainty_sentences(sure: Certainty | None) -> list[str]:
     return found
 
 
+def _fresh_sentence(rows: pd.DataFrame) -> list[str]:
+    if not rows[list(CONFIRMED)].notna().any(axis=None):
+        return []
+    return ["valid_auc_fresh, test_auc_fresh: mean ± standard deviation (number) of trainings under other seeds."]
+
+
 def _for_people(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame({column: _shown(rows, column) for column in columns})
 
@@ -178,6 +186,9 @@ def _shown(rows: pd.DataFrame, column: str) -> Any:
         return ["yes" if found else "" for found in rows["could_be_best"]]
     if column == "model_name":
         return [base_name(name) if isinstance(name, str) else None for name in rows["model_name"]]
+    if column in CONFIRMED:
+        figures = zip(rows[column], rows[f"{column}_deviation"], rows[f"{column}_trainings"], strict=True)
+        return [fresh_text(*each) for each in figures]
     if column in WITH_INTERVAL:
         bounds = zip(rows[column], rows[f"{column}_low"], rows[f"{column}_high"], strict=True)
         return [interval_text(*each) for each in bounds]
@@ -189,6 +200,8 @@ def _for_machines(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
     for column in columns:
         if column == "rank_95":
             names += ["rank_low", "rank_high"]
+        elif column in CONFIRMED:
+            names += [column, f"{column}_deviation", f"{column}_trainings"]
         elif column in WITH_INTERVAL:
             names += [column, f"{column}_low", f"{column}_high"]
         else:

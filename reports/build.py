@@ -34,13 +34,14 @@ def build_report(store: "Store", out: Path, top: int = DEFAULT_TOP) -> list[Path
     Raises: OSError where the folder cannot be written.
     """
     from reports.board import Query, judged_by, leaderboards
+    from reports.confirmed import with_confirmation
     from reports.data_plot import images_table
     from reports.html import report_page
     from reports.leaderboard import leaderboard_text
     from results.store import now
     from results.table import trials_table
 
-    trials, searches, judge = trials_table(store), store.searches(), judged_by(store)
+    trials, searches, judge = with_confirmation(trials_table(store)), store.searches(), judged_by(store)
     images = images_table(store, searches)
     names = file_names(trials)
     accuracies = accuracy_pictures(trials, names)

@@ -55,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
 
     from reports.board import Query, check_query, judged_by
+    from reports.confirmed import with_confirmation
     from reports.matrix import matrix
     from reports.sheets import WRITERS
     from results.store import Store
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     check_query(query)
     store = Store.open(options.store)
     try:
-        trials = trials_table(store)
+        trials = with_confirmation(trials_table(store))
         if options.matrix:
             text = WRITERS[options.format]([matrix(trials, query)])
         else:

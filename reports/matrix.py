@@ -15,7 +15,7 @@ def matrix(trials: pd.DataFrame, query: Query) -> Sheet:
     """The best trial of each architecture and part.
 
     Args:
-        trials: as `results.table.trials_table` gives them.
+        trials: as `reports.confirmed.with_confirmation` gives them.
     Raises: UsageError as `reports.board.leaderboards`.
     """
     check_query(query)

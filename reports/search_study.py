@@ -7,7 +7,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from plumbing.errors import SpaceError, StoreError
-from results.records import FAILED, FINISHED, PRUNED, RUNNING, Search, Trial
+from results.records import FAILED, FINISHED, PRUNED, RUNNING, SEARCH, Search, Trial
 from results.store import Store
 from spaces.declaration import Configuration, Parameter, Space, Value, check_configuration, propose
 from spaces.optuna_space import distribution_of
@@ -25,10 +25,10 @@ def study_of(store: Store, search: Search) -> optuna.Study:
     trained. A finished trial without a value has failed, as it has for Optuna. One that another went on from is left
     out: the other is the same training, further on.
 
-    Raises: StoreError where it is an import, which has no objective.
+    Raises: StoreError where it is an import, or confirms a search.
     """
-    if search.kind == "import":
-        raise StoreError(f"{search.name} is an import, which has no objective; give a search")
+    if search.kind != SEARCH:
+        raise StoreError(f"{search.name} is of kind {search.kind}, which was not searched for; give a search")
     every = store.trials(search.id)
     continued = {trial.continues for trial in every if trial.state == FINISHED}
     trials = [trial for trial in every if trial.state != RUNNING and trial.number not in continued]

@@ -170,10 +170,10 @@ def store_import(store: "Store", read: Import, name: str) -> bool:
 
 
 def _search(read: Import, name: str) -> "NewSearch":
-    from results.records import NewSearch
+    from results.records import IMPORT, NewSearch
 
     details = {"file": read.file, "content_hash": read.content_hash, "rows": len(read.rows)}
-    return NewSearch(name=name, kind="import", engine="published", code_version="published", details=details)
+    return NewSearch(name=name, kind=IMPORT, engine="published", code_version="published", details=details)
 
 
 def summary(read: Import, name: str, url: str) -> str:

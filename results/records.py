@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 FINISHED, RUNNING, PRUNED, FAILED = "finished", "running", "pruned", "failed"
+SEARCH, IMPORT, CONFIRM = "search", "import", "confirm"  # kinds of searches
 SPLITS = ("train", "valid", "test")
 
 

@@ -33,6 +33,7 @@ from results.records import (
     TrialResult,
 )
 
+
 def now() -> str:
     """The time, UTC, ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -39,8 +39,8 @@ PROVENANCE = [
 CONTINUED = ["continues", "first_epoch"]
 EXPORTED = IDENTITY + SETTINGS + ACCURACIES + _metric_columns() + PROVENANCE + CONTINUED
 # For our own use besides: the trial's id, what its search optimised and got, why it failed, whether it was imported,
-# whether another trial finished that went on from its end, when it ended (UTC, ISO 8601).
-INTERNAL = ["trial_id", "objective", "value", "reason", "kind", "model_path", "continued", "finished"]
+# whether another trial finished that went on from its end, when it ended (UTC, ISO 8601), the search it confirms.
+INTERNAL = ["trial_id", "objective", "value", "reason", "kind", "model_path", "continued", "finished", "confirms"]
 
 
 def trials_table(store: Store) -> pd.DataFrame:
@@ -86,6 +86,7 @@ def _row(search: Search, trial: Trial) -> dict[str, Any]:
             "trial_id": trial.id,
             "objective": search.objective,
             "kind": search.kind,
+            "confirms": search.settings.get("confirms"),
         }
         | {name: getattr(trial, name) for name in same_name}
         | {name: configuration.get(name) for name in varied}

@@ -21,7 +21,7 @@ from results.curves import (
     values_at,
 )
 from results.metrics import Floats
-from results.records import FINISHED, RUNNING, Search, Trial
+from results.records import CONFIRM, FINISHED, RUNNING, SEARCH, Search, Trial
 from results.store import Store
 
 SHARES = (0.25, 0.5, 1.0)  # of the smaller budget
@@ -64,9 +64,10 @@ def side_of(store: Store, label: str) -> Side:
     Raises: StoreError where one means no search. UsageError where one is an import or has no finished trial.
     """
     stored = {search.name: search for search in store.searches()}
+    searched = [name for name, search in stored.items() if search.kind != CONFIRM]
     chosen: dict[str, Search] = {}
     for pattern in filter(None, map(str.strip, label.split(","))):
-        names = [pattern] if pattern in stored else fnmatch.filter(stored, pattern)
+        names = [pattern] if pattern in stored else fnmatch.filter(searched, pattern)
         if not names:
             known = ", ".join(stored) or "nothing"
             raise StoreError(f"{pattern}: no such search in the store, which holds {known}")
@@ -75,8 +76,8 @@ def side_of(store: Store, label: str) -> Side:
         raise UsageError(f"{label!r} names no search; give a name, a pattern or a comma list")
     trials = {}
     for name, search in chosen.items():
-        if search.kind == "import":
-            raise UsageError(f"{name} is an import, whose trials were not searched for in order; give searches")
+        if search.kind != SEARCH:
+            raise UsageError(f"{name} is of kind {search.kind}, whose trials were not searched for; give searches")
         trials[name] = store.trials(search.id)
         if not any(trial.state == FINISHED and trial.value is not None for trial in trials[name]):
             raise UsageError(f"{name} has no finished trial; let it run, or leave it out")

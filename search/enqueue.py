@@ -7,7 +7,7 @@ from typing import Any
 
 from plumbing.errors import SpaceError, UsageError
 from radiographs.parts import TASKS
-from results.records import FINISHED, Trial
+from results.records import FINISHED, SEARCH, Trial
 from results.store import Store
 from search.engines.tried import Allowed, key_of
 from spaces.declaration import Configuration, Real, Space, Value, check_configuration
@@ -49,7 +49,7 @@ def _as_declared(space: Space, configuration: Configuration) -> dict[str, Value]
 
 def _trials_of(part: str, objective: str, store: Store) -> list[Trial]:
     """The part's trials in searches that maximised the same."""
-    same = {search.id for search in store.searches() if search.objective == objective}
+    same = {search.id for search in store.searches() if search.objective == objective and search.kind == SEARCH}
     return [trial for trial in store.trials() if trial.part_body == part and trial.search_id in same]
 
 

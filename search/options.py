@@ -50,6 +50,7 @@ class Options:
     batch_trials: int
     timeout: float | None
     stop_when_no_gain: int | None
+    confirm: int
     feature_cache: bool
     cache_gib: float | None
     explain: bool
@@ -97,6 +98,7 @@ def parse(arguments: Sequence[str]) -> Options:
         batch_trials=given.batch_trials,
         timeout=given.timeout,
         stop_when_no_gain=given.stop_when_no_gain,
+        confirm=given.confirm,
         feature_cache=given.feature_cache,
         cache_gib=given.cache_gib,
         explain=given.explain,
@@ -167,5 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--timeout", type=positive, metavar="SECONDS", help="begin nothing new after so long; the same command goes on")
     add("--stop-when-no-gain", type=at_least(1), metavar="N",
         help="stop when the last N trials have not raised the best objective")  # fmt: skip
+    add("--confirm", type=at_least(0), default=0, metavar="K",
+        help="then train the best K again under five fresh seeds, to tell luck from merit")  # fmt: skip
     add("--explain", action="store_true", help="print the plan and exit")
     return parser

@@ -13,7 +13,7 @@ from radiographs.dataset import Dataset, decode_images, sized_pixels
 from radiographs.pixels import PixelStore
 from radiographs.splits import SPLITS
 from results.connection import hide_password
-from results.records import RUNNING, NewSearch, Search
+from results.records import RUNNING, SEARCH, NewSearch, Search
 from results.store import Store
 from search.engines import Engine, Request, engine_module
 from search.feature_plan import budget_of
@@ -120,7 +120,7 @@ def _open_search(store: Store, plan: Plan, dataset: Dataset, command: str) -> Se
     return store.create_search(
         NewSearch(
             name=options.name,
-            kind="search",
+            kind=SEARCH,
             engine=options.engine,
             code_version=VERSION,
             task=options.part,
@@ -141,8 +141,8 @@ def _open_search(store: Store, plan: Plan, dataset: Dataset, command: str) -> Se
 
 
 def _check_unchanged(known: Search, settings: Mapping[str, Any]) -> None:
-    if known.kind != "search":
-        raise StoreError(f"{known.name} is an import in this store; give another --name")
+    if known.kind != SEARCH:
+        raise StoreError(f"{known.name} is a {known.kind} in this store, no search; give another --name")
     if unknown := set(settings) - set(known.settings):
         raise StoreError(
             f"search {known.name} was begun by an older version of this program, which knew nothing of "

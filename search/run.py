@@ -42,12 +42,15 @@ def run(options: Options, command: str) -> int:
 
         print(explain(plan))
         return 0
+    from search.confirmation import confirm
     from search.explain import saved
     from search.loop import run_search
     from search.preparation import prepare
 
     with prepare(plan, command) as search_run:
         run_search(search_run)
+        if options.confirm:
+            confirm(search_run, options.confirm, options.batch_trials, started)
         trials = search_run.store.trials(search_run.search.id)
         print(told(trials, search_run.store.measures(), options))
         print(f"{options.engine} {options.sampler} itself took {search_run.clock.seconds:.1f} s")

@@ -23,6 +23,11 @@ class Stopping:
     no_gain: int | None = None
 
 
+def is_over(stopping: Stopping, started: float) -> bool:
+    """Whether its seconds have passed since then, by the monotonic clock."""
+    return stopping.seconds is not None and time.monotonic() - started >= stopping.seconds
+
+
 def reason_to_stop(stopping: Stopping, ended: Sequence[Trial], epochs: int, started: float) -> str | None:
     """Why to stop, for a person; None where there is no reason.
 
@@ -30,7 +35,7 @@ def reason_to_stop(stopping: Stopping, ended: Sequence[Trial], epochs: int, star
         ended: the trials of earlier batches, in the order of their numbers. epochs: that the search allows a trial.
         started: by the monotonic clock.
     """
-    if stopping.seconds is not None and time.monotonic() - started >= stopping.seconds:
+    if is_over(stopping, started):
         return f"--timeout {stopping.seconds:g} s is over; the same command goes on"
     since = trials_without_gain(ended, epochs)
     if stopping.no_gain is not None and since >= stopping.no_gain:

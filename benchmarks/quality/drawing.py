@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quality.contestants import DEFAULT, ENGINES, FEW, GAUSSIAN, OURS, PLAIN, PRUNERS, RANDOM, RANKED, TRIALS
+from benchmarks.quality.contestants import DEFAULT, ENGINES, FEW, GAUSSIAN, OURS, PLAIN, PRUNED, RANDOM, RANKED, TRIALS
 from benchmarks.quality.statistics import stacked
 from benchmarks.quality.summary import Runs, regrets_by_seconds
 from plumbing.files import atomic_path
@@ -69,13 +69,17 @@ def _draw_row(row: Any, runs: Runs, names: Sequence[str], tables: Sequence[str],
 
 def _draw_pruners(axes: Any, runs: Runs, table: str) -> None:
     """The regret after all trials against the epochs trained."""
-    names = [f"{sampler} + {pruner}" for sampler in (DEFAULT, RANDOM) for pruner in ("none", *PRUNERS)]
-    for name in [*names, "keras-tuner hyperband"]:
+    for name in (DEFAULT, RANDOM, *PRUNED):
         sampler, _, pruner = name.partition(" + ")
         regrets, epochs = (stacked(runs, [name], [table], field)[0, 0, :, -1] for field in ("regrets", "epochs"))
         marker = {DEFAULT: "o", RANDOM: "s"}.get(sampler, "^")
         error = 1.96 * regrets.std(ddof=1) / np.sqrt(len(regrets))
-        style = {"color": SHADES.get(pruner, "C3"), "marker": marker, "label": name, "linestyle": "none"}
+        style = {
+            "color": SHADES[pruner or ("hyperband" if "hyperband" in name else "none")],
+            "marker": marker,
+            "label": name,
+            "linestyle": "none",
+        }
         axes.errorbar(epochs.mean(), regrets.mean(), yerr=error, capsize=2, **style)
     axes.set(title=f"{table}: {TRIALS} trials", xlabel="epochs trained", xlim=(0, None), ylim=(0, None))
     axes.set_ylabel("true regret, AUC (95 % over repeats)")

@@ -52,7 +52,7 @@ def summary(runs: Runs) -> dict[str, Any]:
         "default against random, by family": families(runs),
         "mean regret": {table: mean_regrets(runs, table) for table in (*RANKED, NOISE)},
         "duplicates and engine": costs(runs),
-        "pruners": {table: pruners(runs, table) for table in (*OURS, NOISE)},
+        "pruners": {table: pruners(runs, table) for table in OURS},
         "nsga2 equals random": nsga2_equals_random(runs),
         "as it is": as_it_is(runs),
     }
@@ -138,7 +138,7 @@ def pruners(runs: Runs, table: str) -> dict[str, Any]:
     found = {}
     for name in PRUNED:
         sampler = name.split(" + ")[0] if " + " in name else RANDOM
-        both = [name, f"{sampler} + none"]
+        both = [name, sampler]
         regrets, kept, epochs, seconds = (
             stacked(runs, both, [table], field)[:, 0] for field in ("regrets", "kept", "epochs", "seconds")
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reports.confirmed import with_confirmation
 from results.records import FINISHED, ImageList, Measure, NewSearch, NewTrial, Search, Trial, TrialResult
 from results.store import Store
 from results.table import trials_table
@@ -93,7 +94,7 @@ class StoreMaker:
             )
 
     def trials(self) -> Any:
-        return trials_table(self.store)
+        return with_confirmation(trials_table(self.store))
 
 
 def _auc(split: str, value: float) -> Measure:

@@ -177,7 +177,7 @@ def test_an_import_has_no_study(made: StoreMaker) -> None:
     made.store.import_search(NewSearch("old", "import", "published", "published"), [], [])
     search = made.store.search("old")
     assert search is not None
-    with pytest.raises(StoreError, match="old is an import, which has no objective; give a search"):
+    with pytest.raises(StoreError, match="old is of kind import, which was not searched for; give a search"):
         study_of(made.store, search)
 
 

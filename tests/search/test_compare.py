@@ -163,7 +163,7 @@ def test_searches_that_are_no_repeats_of_one_another_are_warned_of(searches: Sea
         ("a", "wrist", "searches of different tasks cannot be compared: a: XR_HAND, wrist: XR_WRIST; leave some out"),
         ("a", "kappa", "searches of different objectives cannot be compared: a: val_auc, kappa: val_kappa; leave some"),
         ("a", "empty", "empty has no finished trial; let it run, or leave it out"),
-        ("old", "a", "old is an import, whose trials were not searched for in order; give searches"),
+        ("old", "a", "old is of kind import, whose trials were not searched for; give searches"),
         ("a", "*", "empty has no finished trial"),
         ("a", "a", "a: on both sides; give each search to one"),
         (",", "a", "',' names no search; give a name, a pattern or a comma list"),

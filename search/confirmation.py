@@ -1,0 +1,130 @@
+"""`--confirm K`: the best K trials trained again under fresh seeds, because one training's seed can be lucky.
+
+Each is trained with the same seeds, by the same code and on the same features; what differs is batch order, dropout and
+the head's first weights. The trainings are trials of a search of their own, of kind `confirm`; no ranking holds them.
+Killed, the same command does what is left.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from plumbing import VERSION
+from plumbing.errors import StoreError
+from plumbing.progress import console
+from plumbing.seeds import seed_of
+from results.records import CONFIRM, RUNNING, NewSearch, Search, Trial
+from results.store import Store
+from search.engines import Proposal
+from search.engines.tried import key_of
+from search.loop import SearchRun, run_search
+from search.models import ModelKeeper, best_trials
+from search.options import MOST
+from search.stopping import Stopping, is_over
+from spaces.declaration import Configuration
+
+SEEDS = 5
+
+
+@dataclass
+class ListedProposals:
+    """An engine that proposes what it is given, in batches, and learns nothing."""
+
+    proposals: Sequence[Proposal]
+    batch_trials: int
+    told: set[int] = field(default_factory=set)
+
+    def propose(self, trials: int, stored: Mapping[int, Configuration]) -> list[Proposal]:
+        left = [each for each in self.proposals if each.number not in self.told]
+        return left[: self.batch_trials]
+
+    def prunes(self, number: int, values: Sequence[float]) -> bool:
+        return False
+
+    def may_go_on(self) -> Collection[int]:
+        return ()
+
+    def tell(self, trial: Trial, objective_by_epoch: Sequence[float]) -> None:
+        self.told.add(trial.number)
+
+    def save(self) -> None:
+        """Nothing: the store has it all."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def confirm(run: SearchRun, best: int, batch_trials: int, started: float) -> None:
+    """Train the best trials of an ended search again, what was trained before left out.
+
+    Args:
+        best: so many trials of the search, as the objective ranks them. started: no seed is begun once the search's
+            `stopping` is over since then.
+    Raises: SearchFailed as `run_search`; StoreError where the name of the confirming search is another's.
+    """
+    confirmed = best_trials(run.store.trials(run.search.id), best)
+    search = _search_of(run.store, run.search)
+    for place, seed in enumerate(_seeds(run.search), start=1):
+        proposals = list(_proposals(run.store, search, confirmed, seed))
+        if all(each.number in _ended(run.store, search) for each in proposals):
+            continue
+        if is_over(run.stopping, started):
+            console().print("--timeout is over; the same command goes on confirming", markup=False)
+            return
+        console().print(f"{len(confirmed)} best trials again, seed {place} of {SEEDS}", markup=False)
+        run_search(
+            replace(
+                run,
+                search=search,
+                engine=ListedProposals(proposals, batch_trials),
+                setting=replace(run.setting, search_seed=seed),
+                keeper=ModelKeeper(run.store, search, run.keeper.folder / CONFIRM, 0),
+                trials=max(each.number for each in proposals) + 1,
+                stopping=Stopping(),
+            )
+        )
+
+
+def _seeds(search: Search) -> list[int]:
+    return [seed_of("confirm", search.seed, place) % MOST for place in range(SEEDS)]
+
+
+def _search_of(store: Store, confirmed: Search) -> Search:
+    name = f"{confirmed.name}-{CONFIRM}"
+    known = store.search(name)
+    if known is not None:
+        if known.kind != CONFIRM:
+            raise StoreError(f"a search named {name} is in the store already; give --name another name than before it")
+        return known
+    details = {name: value for name, value in confirmed.details.items() if name != "left_out"}
+    return store.create_search(
+        NewSearch(
+            name=name,
+            kind=CONFIRM,
+            engine=confirmed.engine,
+            code_version=VERSION,
+            task=confirmed.task,
+            objective=confirmed.objective,
+            data_hash=confirmed.data_hash,
+            settings={"confirms": confirmed.name},
+            details=details,
+        )
+    )
+
+
+def _proposals(store: Store, search: Search, confirmed: Sequence[Trial], seed: int) -> Iterator[Proposal]:
+    """Each trial under the number that it was given with this seed before, else the next that is free."""
+    known = {(trial.seed, _what(trial)): trial.number for trial in store.trials(search.id)}
+    free = max(known.values(), default=-1) + 1
+    for trial in confirmed:
+        number = known.get((seed, _what(trial)))
+        if number is None:
+            number, free = free, free + 1
+        yield Proposal(number, dict(trial.configuration), trial.fit_epochs)
+
+
+def _what(trial: Trial) -> tuple[str, int | None]:
+    return key_of(trial.configuration), trial.fit_epochs
+
+
+def _ended(store: Store, search: Search) -> set[int]:
+    return {trial.number for trial in store.trials(search.id) if trial.state != RUNNING}
