@@ -142,8 +142,13 @@ def _files(root: Path, folder: str) -> tuple[list[str], list[LeftOut]]:
         if reason is None:
             present.append(relative)
         else:
-            left_out.append(LeftOut(relative, reason))
+            left_out.append(LeftOut(_text(relative), reason))
     return present, left_out
+
+
+def _text(path: str) -> str:
+    """The path with a replacement character for what is no UTF-8, which no database or terminal takes."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -159,6 +164,8 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _unusable(relative: str) -> str | None:
+    if _text(relative) != relative:
+        return "a name that is not UTF-8"
     inside = relative.split("/", 1)[1]
     if inside.rsplit("/", 1)[-1].startswith("."):
         return HIDDEN

@@ -35,6 +35,7 @@ COMMANDS = (
     "reports.leaderboard",
     "reports.build",
     "reports.study",
+    "reports.explore",
     "predict",
 )
 

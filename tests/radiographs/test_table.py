@@ -1,5 +1,6 @@
 """The CSVs and the folder tree give one table; what is not used is named."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def test_images_that_no_list_names_are_left_out_and_named(small: Mura) -> None:
     small.image(path)
     assert left_out(small.root) == {path: "found, but not listed in train_image_paths.csv"}
     assert path not in set(scan(small.root).images["path"])
+
+
+def test_a_file_whose_name_is_not_utf_8_is_named_and_can_be_printed(small: Mura) -> None:
+    remove_lists(small.root)
+    folder = "train/XR_HAND/patient00000/study1_negative"
+    shutil.copy(small.root / folder / "image1.png", os.fsencode(small.root / folder) + b"/image\xff.png")
+    (path,) = left_out(small.root)
+    assert left_out(small.root) == {path: "a name that is not UTF-8"}
+    assert path == f"{folder}/image\ufffd.png"
+    assert path.encode("utf-8")
 
 
 def test_an_image_listed_twice_counts_once(small: Mura) -> None:
