@@ -171,7 +171,10 @@ def _certainty_sentences(sure: Certainty | None) -> list[str]:
 def _fresh_sentence(rows: pd.DataFrame) -> list[str]:
     if not rows[list(CONFIRMED)].notna().any(axis=None):
         return []
-    return ["valid_auc_fresh, test_auc_fresh: mean ± standard deviation (number) of trainings under other seeds."]
+    return [
+        "valid_auc_fresh, test_auc_fresh: mean ± standard deviation (number) of trainings under other seeds; "
+        "to choose again by them would bring luck back."
+    ]
 
 
 def _for_people(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -23,7 +23,8 @@ class Corrected:
     """What the best of several trials is expected to reach on patients that did not choose it.
 
     Attributes:
-        value: bias-corrected. low, high: its 95 % interval. plain: the best value as it is.
+        value: bias-corrected. low, high: its interval, which holds the truth more often than 95 % of the time
+            (docs/benchmarks.md). plain: the best value as it is.
     """
 
     value: float
