@@ -362,6 +362,21 @@ def test_parameters_found_while_training_are_stored_and_tuned_from_then_on(
     assert set(shuffled[2:]) == {False, True}
 
 
+def test_the_best_own_models_are_trained_again_under_fresh_seeds_with_the_parameters_found_in_training(
+    own: OwnSearcher, capsys: Capsys, written: Written
+) -> None:
+    more = ("--hypermodel", f"{written(SHUFFLED)}:Shuffled", "--sampler", "random", "--epochs", 1, "--batch-trials", 2)
+    ended = own.here(capsys, *more, "--trials", 4, "--confirm", 1)
+    assert ended.code == 0, ended.err
+    trials = own.stored()
+    first, fresh = trials[:4], trials[4:]
+    best = max(first, key=lambda trial: trial.value or 0)
+    assert len(fresh) == 5
+    assert {trial.state for trial in fresh} == {"finished"}
+    assert all(dict(trial.configuration) == dict(best.configuration) for trial in fresh)
+    assert len({trial.value for trial in fresh}) > 1
+
+
 NARROW = """
 def narrow(hp):
     # A parameter's name may be one of ours; three values of four fail in one way or another.
