@@ -17,7 +17,10 @@ _PASSWORD = re.compile(r"(://[^\s:/@]*):[^\s@]*@")
 _MARKUP = re.compile(r"[\\`*~|$\[\]]|(?<![^\W_])_+")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 # Beside the exported columns: texts that hold a number with its interval.
-NUMBER_TEXTS = frozenset({"valid AUC", "test AUC", "valid accuracy", "test accuracy", "images (train / valid / test)"})
+NUMBER_TEXTS = frozenset(
+    {"valid AUC", "test AUC", "valid accuracy", "test accuracy", "images (train / valid / test)"}
+    | {"rank_95", "valid_auc_fresh", "test_auc_fresh"}
+)
 
 
 @dataclass(frozen=True)
