@@ -222,7 +222,8 @@ def test_contestants_ask_for_tables_that_exist_and_a_job_runs(
 ) -> None:
     assert {name for each in CONTESTANTS.values() for name in each.tables} <= set(contestants.ALL)
     monkeypatch.setattr(contestants, "table_named", lambda name: table)
-    monkeypatch.setattr(contestants, "CONTESTANTS", {"tpe": Contestant(CONTESTANTS["tpe"].replay, trials=9)})
+    monkeypatch.setattr(contestants, "CONTESTANTS", {"tpe": Contestant(CONTESTANTS["tpe"].replay)})
+    monkeypatch.setattr(contestants, "TRIALS", 9)
     run = contestants.run_job(Job(0, "tpe", "drawn"))
     assert len(run.regrets) == 9
     assert run.engine_seconds > 0
