@@ -9,6 +9,7 @@ the same name are replaced, others in the folder are left alone.
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,8 @@ from plumbing.files import atomic_path, write_text_atomically
 if TYPE_CHECKING:  # loaded where they are used: --help needs none of them
     import pandas as pd
 
-    from reports.board import Judge
-    from reports.html import Picture
+    from reports.html import Report
+    from reports.pictures import Picture
     from results.store import Store
 
 COMMAND = "reports.build"
@@ -36,29 +37,38 @@ def build_report(store: "Store", out: Path, top: int = DEFAULT_TOP) -> list[Path
     from reports.board import Query, judged_by, leaderboards
     from reports.confirmed import with_confirmation
     from reports.data_plot import images_table
-    from reports.html import report_page
+    from reports.html import Report, report_page
     from reports.leaderboard import leaderboard_text
+    from reports.opening import data_table
+    from reports.part_plots import drawn_plots, part_tables
     from results.store import now
     from results.table import trials_table
 
-    trials, searches, judge = with_confirmation(trials_table(store)), store.searches(), judged_by(store)
-    images = images_table(store, searches)
+    every_trial, searches, judge = trials_table(store), store.searches(), judged_by(store)
+    trials, images = with_confirmation(every_trial), images_table(store, searches)
     names = file_names(trials)
-    accuracies = accuracy_pictures(trials, names)
-    counts = confusion_tables(store, trials, names)
-    confusions = confusion_pictures(counts, names)
-    bars = image_pictures(images)
+    tables = {part: part_tables(store, trials, part) for part in names}
+    report = Report(
+        trials=trials,
+        every_trial=every_trial,
+        searches=searches,
+        images=images,
+        data=data_table(store, searches),
+        judge=judge,
+        sheets=leaderboards(trials, Query(top=top), judge),
+        whole=leaderboards(trials, Query(top=None), judge),
+        accuracies=accuracy_pictures(trials, names),
+        plots={part: drawn_plots(tables[part], name) for part, name in names.items()},
+        image_pictures=image_pictures(images),
+        store=store.engine.url.render_as_string(hide_password=True),
+        made=now(),
+    )
     files: dict[str, str | bytes] = {
-        f"tables/{name}.csv": text for name, text in csv_tables(trials, images, counts, names, judge).items()
+        f"tables/{name}.csv": text for name, text in csv_tables(report, tables, names).items()
     }
-    pictures = (*accuracies.values(), *confusions.values(), *bars)
-    files |= {f"plots/{picture.stem}.png": picture.light for picture in pictures}
+    files |= {f"plots/{picture.stem}.png": picture.light for picture in all_pictures(report)}
     files["leaderboard.md"] = f"# Leaderboard\n\n{leaderboard_text(trials, Query(top=top), judge)}"
-    url = store.engine.url.render_as_string(hide_password=True)
-    sheets = leaderboards(trials, Query(top=top), judge)
-    files["report.html"] = report_page(
-        trials, searches, images, sheets, accuracies, confusions, bars, store=url, made=now()
-    )  # fmt: skip
+    files["report.html"] = report_page(report)
     return [_write(out / name, content) for name, content in files.items()]
 
 
@@ -77,69 +87,43 @@ def file_names(trials: "pd.DataFrame") -> dict[str, str]:
     return names
 
 
-def confusion_tables(store: "Store", trials: "pd.DataFrame", names: dict[str, str]) -> dict[str, "pd.DataFrame"]:
-    """Part -> its best trial's confusion counts, if the store has that trial's probabilities."""
-    from reports.confusion import confusion_table
-
-    tables = {part: confusion_table(store, trials, part) for part in names}
-    return {part: table for part, table in tables.items() if len(table)}
-
-
 def csv_tables(
-    trials: "pd.DataFrame",
-    images: "pd.DataFrame",
-    confusions: "Mapping[str, pd.DataFrame]",
-    names: dict[str, str],
-    judge: "Judge",
+    report: "Report", tables: "Mapping[str, Mapping[str, pd.DataFrame]]", names: dict[str, str]
 ) -> dict[str, str]:
-    """File name without ending -> CSV: each part's ranked trials, accuracies and confusions; images, failures."""
+    """File name without ending -> CSV: each part's ranked trials, accuracies and plots; images, cost, failures.
+
+    Args:
+        tables: part -> what `reports.part_plots.part_tables` gives. names: part -> its name within file names.
+    """
     from reports.accuracy_plot import accuracy_table
-    from reports.board import Query, leaderboards
+    from reports.cost import cost_table
     from reports.summary import failures_table
     from reports.tables import to_csv
 
-    sheets = leaderboards(trials, Query(top=None), judge)
-    tables = {f"leaderboard_{names[sheet.title]}": sheet.numbers for sheet in sheets}
-    tables |= {f"accuracy_{name}": accuracy_table(trials, part) for part, name in names.items()}
-    tables |= {f"confusion_{names[part]}": table for part, table in confusions.items()}
-    tables |= {"images": images, "failures": failures_table(trials)}
-    return {name: to_csv(table) for name, table in tables.items()}
+    found = {f"leaderboard_{names[sheet.title]}": sheet.numbers for sheet in report.whole}
+    found |= {f"accuracy_{name}": accuracy_table(report.trials, part) for part, name in names.items()}
+    found |= {f"{kind}_{names[part]}": table for part, own in tables.items() for kind, table in own.items()}
+    cost = cost_table(report.searches, report.every_trial, report.images)
+    found |= {"cost": cost} if len(cost) else {}
+    found |= {"images": report.images, "failures": failures_table(report.trials)}
+    return {name: to_csv(table) for name, table in found.items()}
 
 
 def accuracy_pictures(trials: "pd.DataFrame", names: dict[str, str]) -> dict[str, "Picture"]:
     """Part -> its accuracy plot, if it has accuracies. Parts share a scale; all_parts, of 14 classes, has its own."""
     from radiographs.parts import ALL_PARTS
     from reports.accuracy_plot import accuracy_figure, accuracy_limits, accuracy_table, accuracy_title
-    from reports.figures import DARK, LIGHT, png
-    from reports.html import Picture
+    from reports.pictures import picture
 
     tables = {part: accuracy_table(trials, part) for part in names}
     tables = {part: table for part, table in tables.items() if len(table)}
     shared = accuracy_limits(table for part, table in tables.items() if part != ALL_PARTS)
     limits = {part: accuracy_limits([table]) if part == ALL_PARTS else shared for part, table in tables.items()}
     return {
-        part: Picture(
+        part: picture(
             f"accuracy_{names[part]}",
             f"{accuracy_title(table)}; train, valid and test, per cent.",
-            png(accuracy_figure(table, limits[part], LIGHT)),
-            png(accuracy_figure(table, limits[part], DARK)),
-        )
-        for part, table in tables.items()
-    }
-
-
-def confusion_pictures(tables: "Mapping[str, pd.DataFrame]", names: dict[str, str]) -> dict[str, "Picture"]:
-    """Part -> the picture of its confusion counts."""
-    from reports.confusion import confusion_alt, confusion_figure
-    from reports.figures import DARK, LIGHT, png
-    from reports.html import Picture
-
-    return {
-        part: Picture(
-            f"confusion_{names[part]}",
-            confusion_alt(table),
-            png(confusion_figure(table, LIGHT)),
-            png(confusion_figure(table, DARK)),
+            partial(accuracy_figure, table, limits[part]),
         )
         for part, table in tables.items()
     }
@@ -149,21 +133,25 @@ def image_pictures(images: "pd.DataFrame") -> list["Picture"]:
     """The bars of the parts' own data and of all_parts' data, where the store has their image lists."""
     from radiographs.parts import ALL_PARTS
     from reports.data_plot import images_figure
-    from reports.figures import DARK, LIGHT, png
-    from reports.html import Picture
+    from reports.pictures import picture
 
     whole = images["task"] == ALL_PARTS
     kinds = {"images_parts": images[~whole], "images_all_parts": images[whole]}
     return [
-        Picture(
+        picture(
             stem,
             f"Images per part and label: {table['images'].sum():,} of {', '.join(dict.fromkeys(table['task']))}.",
-            png(images_figure(table, LIGHT)),
-            png(images_figure(table, DARK)),
+            partial(images_figure, table),
         )
         for stem, table in kinds.items()
         if len(table)
     ]
+
+
+def all_pictures(report: "Report") -> list["Picture"]:
+    """Every picture of the page."""
+    drawn = [plot.picture for plots in report.plots.values() for plot in plots]
+    return [*report.accuracies.values(), *drawn, *report.image_pictures]
 
 
 def _write(path: Path, content: str | bytes) -> Path:

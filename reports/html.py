@@ -1,111 +1,160 @@
-"""The report as one HTML file that needs nothing beside it: no network, no scripts, pictures inside.
+"""The report as one HTML file that needs nothing beside it: no network, pictures inside, one small script of ours.
 
-All texts of the store are escaped by the template; its content policy forbids scripts and requests besides.
+All texts of the store are escaped by the template. The page's content policy forbids requests, and all scripts but that
+one, known by its hash; without it the page says the same, unsorted.
 """
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import pandas as pd
+from markupsafe import Markup
 
-from reports import summary
+from reports import opening, summary
+from reports.board import Judge
+from reports.cost import cost_table
 from reports.pages import environment
+from reports.part_plots import DrawnPlot
+from reports.pictures import Picture as Picture  # other pages have it from here
 from reports.ranking import state_counts
 from reports.sheets import Sheet
 from reports.tables import TextTable, plain_line, text_table
 from results.records import RUNNING, Search
 
-TEMPLATE = "report.html.j2"
-MOST_FAILURES, MOST_LEFT_OUT = 50, 2000  # listed on the page
+TEMPLATE, SCRIPT = "report.html.j2", "report.js"
+MOST_RANKED, MOST_FAILURES, MOST_LEFT_OUT = 500, 50, 2000  # listed on the page
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A plot for light and dark pages.
+class Report:
+    """What the page is made from.
 
     Attributes:
-        stem: of its file's name.
-        alt: what it shows, in words.
-        light, dark: PNG files.
+        trials: as `reports.confirmed.with_confirmation` gives them. every_trial: as `results.table.trials_table` does.
+        images: as `reports.data_plot.images_table` gives them. data: as `reports.opening.data_table` does.
+        judge: how sure a ranking is. sheets: the parts' leaderboards. whole: the same with all ranked trials.
+        accuracies: part -> its accuracy plot, where it has accuracies. plots: part -> its other plots.
+        image_pictures: of the data. store: the store's URL as it may be shown. made: the time, ISO 8601.
     """
 
-    stem: str
-    alt: str
-    light: bytes
-    dark: bytes
+    trials: pd.DataFrame
+    every_trial: pd.DataFrame
+    searches: Sequence[Search]
+    images: pd.DataFrame
+    data: pd.DataFrame
+    judge: Judge
+    sheets: Sequence[Sheet]
+    whole: Sequence[Sheet]
+    accuracies: Mapping[str, Picture]
+    plots: Mapping[str, Sequence[DrawnPlot]]
+    image_pictures: Sequence[Picture]
+    store: str
+    made: str
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """A table of trials, and the architecture of each row."""
+
+    table: TextTable
+    architectures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlotSection:
+    """A plot with what stands around it."""
+
+    heading: str
+    reading: str
+    picture: Picture
+    told: TextTable | None
 
 
 @dataclass(frozen=True)
 class PartSection:
-    """What the page says of a part."""
+    """What the page says of a part; `whole` holds more trials than `leaderboard`, where there are more."""
 
     anchor: str
     part: str
     before: tuple[str, ...]
-    leaderboard: TextTable | None
+    leaderboard: Leaderboard | None
     after: tuple[str, ...]
-    confusion: Picture | None
-    picture: Picture | None
+    whole: Leaderboard | None
+    accuracy: Picture | None
+    plots: tuple[PlotSection, ...]
 
 
-def part_sections(
-    sheets: Sequence[Sheet], pictures: Mapping[str, Picture], confusions: Mapping[str, Picture]
-) -> list[PartSection]:
-    """One section for each part in the store, in the order of parts.
+def part_sections(report: Report) -> list[PartSection]:
+    """One section for each part in the store, in the order of parts."""
+    architecture = {
+        (search, trial): plain_line(name)
+        for search, trial, name in report.trials[["search", "trial", "architecture"]].itertuples(index=False)
+    }
 
-    Args:
-        sheets: the parts' leaderboards. pictures: part -> its accuracy plot; parts without finished trials have none.
-        confusions: part -> its best trial's confusion counts; parts without stored probabilities have none.
-    """
+    def leaderboard(sheet: Sheet) -> Leaderboard:
+        rows = sheet.numbers[["search", "trial"]].head(MOST_RANKED).itertuples(index=False)
+        table = text_table(sheet.table.head(MOST_RANKED))
+        return Leaderboard(table, tuple(architecture[search, trial] for search, trial in rows))
+
     return [
         PartSection(
             anchor=f"part-{number}",
             part=plain_line(sheet.title),
             before=sheet.before,
-            leaderboard=text_table(sheet.table) if len(sheet.table) else None,
-            confusion=confusions.get(sheet.title),
+            leaderboard=leaderboard(sheet) if len(sheet.table) else None,
             after=sheet.after,
-            picture=pictures.get(sheet.title),
+            whole=leaderboard(whole) if len(whole.table) > len(sheet.table) else None,
+            accuracy=report.accuracies.get(sheet.title),
+            plots=tuple(map(_plot_section, report.plots.get(sheet.title, ()))),
         )
-        for number, sheet in enumerate(sheets)
+        for number, (sheet, whole) in enumerate(zip(report.sheets, report.whole, strict=True))
     ]
 
 
-def report_page(
-    trials: pd.DataFrame,
-    searches: Sequence[Search],
-    images: pd.DataFrame,
-    sheets: Sequence[Sheet],
-    accuracy_pictures: Mapping[str, Picture],
-    confusion_pictures: Mapping[str, Picture],
-    image_pictures: Sequence[Picture],
-    *,
-    store: str,
-    made: str,
-) -> str:
-    """The whole page.
+def _plot_section(plot: DrawnPlot) -> PlotSection:
+    told = None if plot.told is None else text_table(plot.told)
+    return PlotSection(plot.heading, plot.reading, plot.picture, told)
 
-    Args:
-        trials: as `results.table.trials_table` gives them.
-        images: as `reports.data_plot.images_table` gives them. sheets: the parts' leaderboards.
-        store: the store's URL as it may be shown.
-        made: the time, ISO 8601.
-    """
-    failures = summary.failures_table(trials)
-    states = state_counts(trials)
-    best = summary.best_table(trials)
+
+@cache
+def page_script() -> str:
+    """The script of the page: a file of ours, nothing of any store."""
+    return (Path(__file__).parent / SCRIPT).read_text(encoding="utf-8")
+
+
+def script_hash(script: str) -> str:
+    """The script as a content policy names it (W3C Content Security Policy Level 3, section 2.3.1)."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}"
+
+
+def report_page(report: Report) -> str:
+    """The whole page."""
+    trials, searches = report.trials, report.searches
+    failures, states, parts = summary.failures_table(trials), state_counts(trials), part_sections(report)
+    boards = [section.whole or section.leaderboard for section in parts]
     return environment().get_template(TEMPLATE).render(
-        store=store,
-        made=made[:16].replace("T", " "),
+        script=Markup(page_script()),
+        script_hash=script_hash(page_script()),
+        store=report.store,
+        made=report.made[:16].replace("T", " "),
         states=states,
         running=states.get(RUNNING, 0),
-        searches=_table_or_none(summary.searches_table(searches, trials, images)),
+        searched=opening.searched_sentences(trials, searches),
+        searches=_table_or_none(summary.searches_table(searches, report.every_trial, report.images)),
         search_count=len(searches),
         trial_count=len(trials),
-        best=_table_or_none(best),
+        data=_table_or_none(report.data),
+        best=_table_or_none(opening.best_table(trials, report.judge)),
+        uncertain=opening.uncertain_sentences(trials, report.judge),
+        cost=_table_or_none(cost_table(searches, report.every_trial, report.images).round(2)),
         absent=summary.absent_classes(searches),
-        parts=part_sections(sheets, accuracy_pictures, confusion_pictures),
-        image_pictures=image_pictures,
+        parts=parts,
+        architectures=sorted({name for board in boards if board for name in board.architectures}),
+        image_pictures=report.image_pictures,
         left_out=summary.left_out_images(searches),
         most_left_out=MOST_LEFT_OUT,
         failures=_table_or_none(failures.head(MOST_FAILURES)),

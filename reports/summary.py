@@ -1,4 +1,4 @@
-"""What the report says beside leaderboards and plots: searches, best trials, failures, images left out, repeating."""
+"""What the report says beside leaderboards and plots: searches, failures, images left out, repeating."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from reports.ranking import ranked, ranked_by, state_counts, stored_parts
-from reports.tables import cell_text, interval_text, plain_line, without_passwords
+from reports.ranking import state_counts, stored_parts
+from reports.tables import cell_text, plain_line, without_passwords
 from results.records import FAILED, FINISHED, PRUNED, RUNNING, SPLITS, Search
 
 
@@ -41,29 +41,21 @@ def searches_table(searches: Iterable[Search], trials: pd.DataFrame, images: pd.
 
 
 def _images(search: Search, images: pd.DataFrame) -> str:
+    counts = image_counts(search, images)
+    return " / ".join(f"{counts[split]:,}" if split in counts else "?" for split in SPLITS) if counts else ""
+
+
+def image_counts(search: Search, images: pd.DataFrame) -> dict[str, int]:
+    """Split -> its images, as the search tells them or else by the image lists; empty where neither does.
+
+    Args:
+        images: as `reports.data_plot.images_table` gives them.
+    """
     told = search.details.get("counts")
-    if not isinstance(told, Mapping):
-        listed = images[(images["task"] == search.task) & (images["data_hash"] == search.data_hash)]
-        told = listed.groupby("split")["images"].sum().to_dict()
-    return " / ".join(f"{told[split]:,}" if split in told else "?" for split in SPLITS) if told else ""
-
-
-def best_table(trials: pd.DataFrame) -> pd.DataFrame:
-    """The first trial of each part's default ranking, with study-level AUCs and their intervals as text."""
-    rows = []
-    for part in stored_parts(trials):
-        ranking = ranked(trials, part)
-        if ranking.empty:
-            continue
-        best = ranking.iloc[0]
-        aucs = {split: [best[f"{split}_auc{bound}"] for bound in ("", "_low", "_high")] for split in ("valid", "test")}
-        rows.append(
-            {"part": part, "name_code": best["name_code"], "search": best["search"], "trial": best["trial"]}
-            | {f"{split} AUC": interval_text(*values) for split, values in aucs.items()}
-            | {f"{split} accuracy": cell_text("_accuracy_eval", best[f"{split}_accuracy_eval"]) for split in aucs}
-            | {"chosen by": ranked_by(ranking)}
-        )
-    return pd.DataFrame(rows)
+    if isinstance(told, Mapping):
+        return dict(told)
+    listed = images[(images["task"] == search.task) & (images["data_hash"] == search.data_hash)]
+    return {str(split): int(number) for split, number in listed.groupby("split")["images"].sum().items()}
 
 
 def failures_table(trials: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """The folder of reports: what is written, that the page stands alone, and that names are harmless in it."""
 
+import base64
+import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from reports.build import build_report, file_names
+from reports.html import page_script
 from tests.reports.store_maker import HOSTILE, Ended, StoreMaker
 
 Command = Callable[..., Ended]
@@ -23,6 +26,8 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.ids: list[str] = []
         self.handlers: list[str] = []
+        self.policy = ""
+        self.scripts: list[str] = []
         self.text = ""
         self.feed(text)
         self.text = " ".join(self.text.split())
@@ -30,6 +35,10 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.text += " " if tag in ("td", "dd", "p", "summary", "pre") else ""
+        if tag == "script":
+            self.scripts.append("")
+        if ("http-equiv", "Content-Security-Policy") in attrs:
+            self.policy = dict(attrs)["content"] or ""
         for name, value in attrs:
             if name in ("src", "href", "srcset"):
                 self.links.append(value or "")
@@ -39,7 +48,10 @@ class Page(HTMLParser):
                 self.handlers.append(name)
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self.cdata_elem == "script":
+            self.scripts[-1] += data
+        else:
+            self.text += data
 
 
 def built(made: StoreMaker, out: Path) -> Page:
@@ -59,7 +71,9 @@ def test_command_writes_the_files_and_prints_their_paths(made: StoreMaker, comma
     assert set(ended.out.splitlines()) == files
     assert {str(Path(file).relative_to(out)) for file in files} == {
         "leaderboard.md", "report.html", "plots/accuracy_XR_HAND.png", "plots/images_parts.png",
-        "tables/leaderboard_XR_HAND.csv", "tables/accuracy_XR_HAND.csv", "tables/images.csv", "tables/failures.csv",
+        "plots/history_XR_HAND.png", "plots/learning_XR_HAND.png", "tables/accuracy_XR_HAND.csv", "tables/cost.csv",
+        "tables/failures.csv", "tables/history_XR_HAND.csv", "tables/images.csv", "tables/leaderboard_XR_HAND.csv",
+        "tables/learning_XR_HAND.csv",
     }  # fmt: skip
 
 
@@ -69,11 +83,20 @@ def test_page_needs_nothing_beside_it(made: StoreMaker, tmp_path: Path) -> None:
 
     page = built(made, tmp_path / "out")
 
-    assert "script" not in page.tags
     assert "link" not in page.tags
     assert all(link.startswith(("data:image/png;base64,", "#")) for link in page.links)
     assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
+
+
+def test_only_our_script_may_run(made: StoreMaker, tmp_path: Path) -> None:
+    page = built(made, tmp_path / "out")
+
+    (script,) = page.scripts
+    assert script == page_script()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = dict(each.strip().split(" ", 1) for each in page.policy.split(";"))
+    assert (policy["default-src"], policy["script-src"]) == ("'none'", f"'sha256-{digest}'")
 
 
 def test_page_says_what_was_searched_left_out_and_how_to_repeat_it(made: StoreMaker, tmp_path: Path) -> None:
@@ -111,9 +134,10 @@ def test_hostile_names_are_text_in_the_page(made: StoreMaker, tmp_path: Path) ->
 
     page = built(made, tmp_path / "out")
 
-    assert "script" not in page.tags
+    assert page.scripts == [page_script()]
     assert page.handlers == []
-    assert page.tags.count("img") == len(hostile)  # the plots, one a part
+    # Accuracies, learning curves and history of each part, and the history of XR_HAND, which has failed trials only.
+    assert page.tags.count("img") == 3 * len(hostile) + 1
     assert "<script>alert(1)</script>" in page.text
     assert "{{ 7 * 7 }}" in page.text
 

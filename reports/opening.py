@@ -1,0 +1,168 @@
+"""What a report opens with: what was searched, on what data, what is best without luck, what is not certain."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from plumbing.errors import StoreError
+from reports.board import Judge
+from reports.confirmed import fresh_text
+from reports.ranking import ranked, ranked_by, stored_parts
+from reports.tables import cell_text, interval_text, plain_line
+from results.certainty import Certainty
+from results.metrics import FIRST_ABNORMAL
+from results.records import CONFIRM, IMPORT, SEARCH, SPLITS, Search
+from results.store import Store
+
+FEW_PATIENTS = 100  # on valid: fewer are named
+MAY_BE_EMPTY = ("valid AUC", "luck taken off", "could be best", "other seeds", "test AUC")  # then left out
+MOST_NAMED = 8  # architectures in a sentence
+NOT_TOLD = (
+    "No figure tells how a model would do on radiographs of another hospital, or how many of the labels are wrong."
+)
+
+
+def searched_sentences(trials: pd.DataFrame, searches: Sequence[Search]) -> list[str]:
+    """What was searched, in a sentence.
+
+    Args:
+        trials: as `reports.confirmed.with_confirmation` gives them.
+    """
+    if trials.empty:
+        return []
+    architectures = [plain_line(each) for each in dict.fromkeys(trials["architecture"].dropna())]
+    named = architectures[:MOST_NAMED] + (
+        [f"{len(architectures) - MOST_NAMED} more"] * (len(architectures) > MOST_NAMED)
+    )
+    kinds = {SEARCH: ("search", "searches"), IMPORT: ("import", "imports"), CONFIRM: ("confirmation", "confirmations")}
+    counts = [
+        _counted(number, *names)
+        for kind, names in kinds.items()
+        if (number := sum(search.kind == kind for search in searches))
+    ]
+    parts, told = _listed(list(map(plain_line, stored_parts(trials)))), _counted(len(trials), "trial", "trials")
+    models = _counted(len(architectures), "architecture", "architectures")
+    return [f"{told} of {models} ({', '.join(named)}) for {parts}, in {_listed(counts)}."]
+
+
+def _counted(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return " and ".join(([", ".join(texts[:-1])] if texts[:-1] else []) + list(texts[-1:]))
+
+
+def data_table(store: Store, searches: Iterable[Search]) -> pd.DataFrame:
+    """A row for each task and data: images, studies, patients and abnormal studies of train, valid and test.
+
+    Returns: task, data (its hash's first digits), and texts such as "310 / 60 / 61"; no rows for data whose lists the
+        store has not.
+    """
+    wanted = dict.fromkeys((each.task, each.data_hash) for each in searches if each.task and each.data_hash)
+    rows = []
+    for task, data_hash in wanted:
+        counted = [_counts(store, str(data_hash), str(task), split) for split in SPLITS]
+        if any(counted):
+            names = ("images", "studies", "patients", "abnormal studies")
+            told = {name: " / ".join(f"{each[name]:,}" if each else "?" for each in counted) for name in names}
+            rows.append({"task": task, "data": str(data_hash)[:12]} | told)
+    return pd.DataFrame(rows)
+
+
+def _counts(store: Store, data_hash: str, task: str, split: str) -> dict[str, int]:
+    try:
+        images = store.image_list(data_hash, task, split)
+    except StoreError:
+        return {}  # an import, or a search that ended before its first trial
+    abnormal = images.labels >= (FIRST_ABNORMAL if task == "all_parts" else 1)
+    return {
+        "images": len(images.paths),
+        "studies": len(set(images.studies)),
+        "patients": len(set(images.patients)),
+        "abnormal studies": len({study for study, found in zip(images.studies, abnormal, strict=True) if found}),
+    }
+
+
+def best_table(trials: pd.DataFrame, judge: Judge) -> pd.DataFrame:
+    """The first trial of each part's default ranking: its figures, and what they are worth once luck is taken off.
+
+    Args:
+        trials: as `reports.confirmed.with_confirmation` gives them.
+    """
+    rows = []
+    for part, ranking in _rankings(trials):
+        best, column = ranking.iloc[0], ranked_by(ranking)
+        sure = judge(part, ranking, column)
+        aucs = {split: [best[f"{split}_auc{bound}"] for bound in ("", "_low", "_high")] for split in ("valid", "test")}
+        rows.append(
+            {"part": part, "name_code": best["name_code"], "search": best["search"], "trial": best["trial"]}
+            | {"valid AUC": interval_text(*aucs["valid"]), "luck taken off": _corrected(sure)}
+            | {"could be best": f"{_possible(sure)} of {len(sure.trial_ids)}" if sure else ""}
+            | {"other seeds": fresh_text(*(best[f"valid_auc_fresh{of}"] for of in ("", "_deviation", "_trainings")))}
+            | {"test AUC": interval_text(*aucs["test"])}
+            | {f"{split} accuracy": cell_text("_accuracy_eval", best[f"{split}_accuracy_eval"]) for split in aucs}
+            | {"chosen by": column}
+        )
+    table = pd.DataFrame(rows)
+    empty = [name for name in MAY_BE_EMPTY if name in table and not any(table[name])]
+    return table.drop(columns=empty)
+
+
+def _rankings(trials: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    found = [(part, ranked(trials, part)) for part in stored_parts(trials)]
+    return [(part, ranking) for part, ranking in found if len(ranking)]
+
+
+def _possible(sure: Certainty) -> int:
+    return int(sure.comparison.could_be_best.sum())
+
+
+def _corrected(sure: Certainty | None) -> str:
+    if sure is None or sure.corrected is None:
+        return ""
+    if sure.column == "valid_accuracy_eval":
+        return f"{sure.corrected.value:.1f} ({sure.corrected.low:.1f}-{sure.corrected.high:.1f})"
+    return interval_text(sure.corrected.value, sure.corrected.low, sure.corrected.high)
+
+
+def uncertain_sentences(trials: pd.DataFrame, judge: Judge) -> list[str]:
+    """What the figures of this store leave open, in plain words; nothing where no trial has finished.
+
+    Args:
+        trials: as `reports.confirmed.with_confirmation` gives them.
+    """
+    rankings = _rankings(trials)
+    if not rankings:
+        return []
+    sure = {plain_line(part): judge(part, ranking, ranked_by(ranking)) for part, ranking in rankings}
+    known = {part: each for part, each in sure.items() if each is not None}
+    compared = [f"{part} {_possible(each)} of {len(each.trial_ids)}" for part, each in known.items()]
+    few = [f"{part} {each.patients}" for part, each in known.items() if each.patients < FEW_PATIENTS]
+    bare = [part for part in sure if part not in known]
+    found = []
+    if compared:
+        found.append(
+            "The best of many trials looks better than it is, because luck helped to choose it: the column “luck taken "
+            f"off” tells what to expect. Which trial is truly best is open; these many could be: {', '.join(compared)}."
+        )
+    if few:
+        found.append(f"Few patients make wide intervals; on valid there are: {', '.join(few)}.")
+    if bare:
+        of = f"Of {_listed(bare)} fewer" if known else "Fewer"
+        more = "" if known else " of any part"
+        found.append(f"{of} than two trials{more} have stored probabilities: luck cannot be taken off the figures.")
+    return [*found, _seed_sentence(rankings), NOT_TOLD]
+
+
+def _seed_sentence(rankings: Sequence[tuple[str, pd.DataFrame]]) -> str:
+    ours = [(plain_line(part), ranking.iloc[0]) for part, ranking in rankings if ranking.iloc[0]["kind"] != IMPORT]
+    once = [part for part, best in ours if pd.isna(best["valid_auc_fresh"])]
+    if not ours:
+        return "How much of these figures is due to the seed of their training is not known."
+    if not once:
+        return "The best trials were trained again under other seeds; the spread over them is beside their figures."
+    which = "The best trials were" if len(once) == len(ours) else f"The best of {_listed(once)} was"
+    return (
+        f"{which} trained under one seed only, and intervals do not hold that luck: search.run --confirm trains again."
+    )

@@ -1,0 +1,138 @@
+"""The plots that the report has of each part. A new one is a module of its own and an entry here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from radiographs.parts import ALL_PARTS
+from reports.benefit_plot import benefit_alt, benefit_figure, benefit_table, thresholds_table
+from reports.confusion import confusion_alt, confusion_figure, confusion_table
+from reports.figures import Theme
+from reports.history_plot import history_alt, history_figure, history_table
+from reports.learning_plot import learning_alt, learning_figure, learning_table
+from reports.pictures import Picture, picture
+from reports.reliability_plot import calibration_table, reliability_alt, reliability_figure, reliability_table
+from reports.roc_plot import roc_alt, roc_figure, roc_table
+from results.store import Store
+
+
+@dataclass(frozen=True)
+class PartPlot:
+    """A plot of a part, or of all_parts.
+
+    Attributes:
+        name: of its files, before the part's. heading: above it. reading: how to read it.
+        table: (store, trials, part) to what is drawn, without rows where there is nothing to draw. figure, alt: of a
+            table with rows. told: what of the table stands below the plot; None for nothing. of_abnormal: asks only
+            whether normal or abnormal, of all_parts too.
+    """
+
+    name: str
+    heading: str
+    reading: str
+    table: Callable[[Store, pd.DataFrame, str], pd.DataFrame]
+    figure: Callable[[pd.DataFrame, Theme], Figure]
+    alt: Callable[[pd.DataFrame], str]
+    told: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    of_abnormal: bool = False
+
+
+SUMMED = "Of all_parts P(abnormal) is the sum over the parts' abnormal classes."
+PART_PLOTS = (
+    PartPlot(
+        "confusion",
+        "Confusion",
+        "What the best trial called the studies: abnormal above 0.5; of 14 classes the likeliest.",
+        confusion_table,
+        confusion_figure,
+        confusion_alt,
+    ),
+    PartPlot(
+        "roc",
+        "ROC curves",
+        "The best trials on valid, which chose them, and the best one on test, which had no part in the choice. "
+        "Intervals of the AUC are 95 %, from a patient bootstrap.",
+        roc_table,
+        roc_figure,
+        roc_alt,
+        of_abnormal=True,
+    ),
+    PartPlot(
+        "reliability",
+        "Calibration",
+        "Of studies that were given a probability, the share that was abnormal, with 95 % Wilson bars: on the diagonal "
+        "the probabilities mean what they say. Scaled: by a temperature fitted on valid. ECE is the mean distance from "
+        "the diagonal; by chance is what right probabilities would show with as few studies, so only more counts.",
+        reliability_table,
+        reliability_figure,
+        reliability_alt,
+        calibration_table,
+        of_abnormal=True,
+    ),
+    PartPlot(
+        "benefit",
+        "Net benefit and thresholds",
+        "What it is worth to act on the best trial at a threshold: found abnormal studies less false alarms, these "
+        "weighed by the odds of the threshold. It helps where its curve is above both calling all abnormal and none. "
+        "Both thresholds were chosen on valid; what they give on test had no part in it.",
+        benefit_table,
+        benefit_figure,
+        benefit_alt,
+        thresholds_table,
+        of_abnormal=True,
+    ),
+    PartPlot(
+        "learning",
+        "Learning curves",
+        "Loss and objective of the best trials by epoch; a dot marks the highest objective.",
+        learning_table,
+        learning_figure,
+        learning_alt,
+    ),
+    PartPlot(
+        "history",
+        "Search history",
+        "Each trial's value in the order of proposal, and the best so far. Trials without a value stand at the foot.",
+        history_table,
+        history_figure,
+        history_alt,
+    ),
+)
+
+
+def part_tables(store: Store, trials: pd.DataFrame, part: str) -> dict[str, pd.DataFrame]:
+    """A plot's name -> its table, for the plots that have something to draw.
+
+    Args:
+        trials: as `reports.confirmed.with_confirmation` gives them.
+    """
+    tables = {plot.name: plot.table(store, trials, part) for plot in PART_PLOTS}
+    return {name: table for name, table in tables.items() if len(table)}
+
+
+@dataclass(frozen=True)
+class DrawnPlot:
+    """A plot with what stands around it; `told` as in `PartPlot`."""
+
+    heading: str
+    reading: str
+    picture: Picture
+    told: pd.DataFrame | None
+
+
+def drawn_plots(tables: Mapping[str, pd.DataFrame], part_name: str) -> list[DrawnPlot]:
+    """The plots of a part in the order of the report.
+
+    Args:
+        tables: as `part_tables` gives them. part_name: the part's name within file names.
+    """
+    return [_drawn(plot, tables[plot.name], part_name) for plot in PART_PLOTS if plot.name in tables]
+
+
+def _drawn(plot: PartPlot, table: pd.DataFrame, part_name: str) -> DrawnPlot:
+    drawn = picture(f"{plot.name}_{part_name}", plot.alt(table), lambda theme: plot.figure(table, theme))
+    summed = plot.of_abnormal and table["part_body"].iloc[0] == ALL_PARTS
+    reading = f"{plot.reading} {SUMMED}" if summed else plot.reading
+    return DrawnPlot(plot.heading, reading, drawn, None if plot.told is None else plot.told(table))

@@ -1,0 +1,117 @@
+"""The best trials of a part that have stored probabilities, with their studies, before and after temperature scaling.
+
+Everything is by study, and asks only whether normal or abnormal: of 14 classes P(abnormal) is the sum over the seven
+abnormal ones, as in `results.evaluation`. The temperature is that of `predict`: fitted on the images of valid.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from plumbing.errors import StoreError
+from reports.accuracy_plot import row_labels
+from reports.ranking import ranked
+from results.calibration import apply_temperature, fit_temperature
+from results.evaluation import Cases, study_cases
+from results.metrics import FIRST_ABNORMAL, Floats, Integers
+from results.records import ImageList
+from results.store import Store
+
+TOP = 4
+SPLITS = ("valid", "test")
+
+
+@dataclass(frozen=True)
+class Studies:
+    """A split's studies; each (studies,).
+
+    Attributes:
+        abnormal: 0 or 1. patients: numbered. raw: P(abnormal) as the trained network gives it. scaled: the same after
+            temperature scaling.
+    """
+
+    abnormal: Integers
+    patients: Integers
+    raw: Floats
+    scaled: Floats
+
+
+@dataclass(frozen=True)
+class TopTrial:
+    """A trial and what it said of each study.
+
+    Attributes:
+        label: unique among the part's trials. splits: `SPLITS` to their studies, valid always there; a split without
+            stored probabilities, or with one class only, is left out.
+    """
+
+    part: str
+    rank: int
+    search: str
+    trial: int
+    label: str
+    temperature: float
+    splits: Mapping[str, Studies]
+
+    @property
+    def columns(self) -> dict[str, object]:
+        """What names it in a table."""
+        return {
+            "part_body": self.part,
+            "rank": self.rank,
+            "search": self.search,
+            "trial": self.trial,
+            "label": self.label,
+        }
+
+
+def top_trials(store: Store, trials: pd.DataFrame, part: str, top: int = TOP) -> list[TopTrial]:
+    """The first `top` of the part's ranked trials whose probabilities on valid are stored, best first.
+
+    Args:
+        trials: as `results.table.trials_table` gives them.
+    """
+    rows = ranked(trials, part)
+    found: list[TopTrial] = []
+    for label, row in zip(row_labels(rows), rows.itertuples(index=False), strict=True):
+        temperature, splits = _splits(store, row.trial_id, row.data_hash, part)
+        if "valid" in splits:
+            found.append(TopTrial(part, row.rank, row.search, row.trial, label, temperature, splits))
+        if len(found) == top:
+            break
+    return found
+
+
+def _splits(store: Store, trial_id: int, data_hash: str, part: str) -> tuple[float, dict[str, Studies]]:
+    temperature, found = 1.0, {}
+    for split in SPLITS:
+        probability = store.probabilities(trial_id, split)
+        if probability is None:
+            continue
+        try:
+            images = store.image_list(data_hash, part, split)
+        except StoreError:
+            continue  # probabilities whose image list is not stored
+        exact = probability.astype(np.float64)
+        if split == "valid":
+            temperature = fit_temperature(exact, images.labels)
+        studies = _studies(images, exact, temperature)
+        if 0 < studies.abnormal.sum() < len(studies.abnormal):
+            found[split] = studies
+    return temperature, found
+
+
+def _studies(images: ImageList, probability: Floats, temperature: float) -> Studies:
+    raw, scaled = study_cases(images, probability), study_cases(images, apply_temperature(probability, temperature))
+    several = probability.shape[1] > 1
+    abnormal = (raw.labels >= FIRST_ABNORMAL).astype(np.int64) if several else raw.labels
+    return Studies(abnormal, raw.patients, _abnormal(raw), _abnormal(scaled))
+
+
+def _abnormal(cases: Cases) -> Floats:
+    probability = cases.probability
+    if probability.shape[1] == 1:
+        return probability[:, 0]
+    return np.asarray(np.clip(probability[:, FIRST_ABNORMAL:].sum(axis=1), 0.0, 1.0))
