@@ -113,6 +113,8 @@ def check_query(query: Query) -> None:
         if column not in (*EXPORTED, *OWN):
             choices = ", ".join((*OWN, *EXPORTED))
             raise UsageError(f"--columns: {column!r} is no column; give some of {choices}")
+    if "trials" in query.columns and query.group_by is None:
+        raise UsageError("--columns trials counts those of a group; give --group-by too")
     if query.group_by is not None and query.group_by not in GROUPED_BY:
         raise UsageError(f"--group-by {query.group_by!r}: give one of {', '.join(GROUPED_BY)}")
 

@@ -20,6 +20,7 @@ from search.loop import SearchRun, run_search
 from search.models import ModelKeeper, best_trials
 from search.options import MOST
 from search.stopping import Stopping, is_over
+from search.training.checkpoints import Checkpoints
 from spaces.declaration import Configuration
 
 SEEDS = 5
@@ -78,6 +79,7 @@ def confirm(run: SearchRun, best: int, batch_trials: int, started: float) -> Non
                 engine=ListedProposals(proposals, batch_trials),
                 setting=replace(run.setting, search_seed=seed),
                 keeper=ModelKeeper(run.store, search, run.keeper.folder / CONFIRM, 0),
+                checkpoints=Checkpoints(run.checkpoints.folder / CONFIRM),  # the search's own are for its promotions
                 trials=max(each.number for each in proposals) + 1,
                 stopping=Stopping(),
             )

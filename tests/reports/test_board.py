@@ -122,6 +122,7 @@ def test_since_takes_the_trials_that_ended_then_or_later(made: StoreMaker) -> No
     ("query", "told"),
     [
         ({"columns": ("beauty",)}, "--columns: 'beauty' is no column; give some of rank, rank_95"),
+        ({"columns": ("trials",)}, "--columns trials counts those of a group; give --group-by too"),
         ({"group_by": "lr"}, "--group-by 'lr': give one of architecture, augmentation"),
         ({"search": "none"}, "--search none: no trial of it; the store holds s"),
         ({"since": "soon"}, "--since soon: no time; give it as 2026-01-31"),

@@ -133,3 +133,17 @@ def test_a_tail_is_confirmed_whole_for_as_many_epochs_as_it_had(searcher: Search
     matching = [trial for trial in own if trial["config"] == found[0]["config"]]
     assert {trial["fit_epochs"] for trial in found} <= {trial["fit_epochs"] for trial in matching}
     assert {trial["continues"] for trial in found} == {None}
+
+
+def test_a_search_that_was_confirmed_goes_on_from_its_checkpoints(
+    searcher: Searcher, other: Searcher, capsys: Capsys
+) -> None:
+    more = ("--engine", "keras-tuner", "--sampler", "hyperband", "--epochs", 3, "--batch-trials", 2, "--name", "h")
+    more += ("--space", searcher.space(frozen="all", augmentation="no"))
+    assert searcher.here(capsys, *more, "--trials", 2, "--confirm", 1).code == 0
+    ended = searcher.here(capsys, *more, "--trials", 5)
+    assert (ended.code, "gone" in ended.err) == (0, False)
+    assert other.here(capsys, *more, "--trials", 5).code == 0
+    own = [trial for trial in searcher.trials() if trial["search"] == "h"]
+    assert own == other.trials()
+    assert any(trial["first_epoch"] for trial in own)  # else this would prove nothing
