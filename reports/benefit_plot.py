@@ -1,5 +1,7 @@
 """What the best trial of a part is worth at each threshold, and at two chosen on valid: net benefit, by study."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -8,10 +10,9 @@ from matplotlib.figure import Figure
 from reports.figures import LIGHT, Theme, head, new_figure, plain, shorten
 from reports.panels import legend_in, panel
 from reports.tables import interval_text, plain_line
-from reports.top_trials import SPLITS, Studies, TopTrial, top_trials
+from reports.top_trials import SPLITS, Studies, TopTrial
 from results.metrics import Floats
 from results.rates import wilson_interval
-from results.store import Store
 from results.thresholds import net_benefit, net_benefit_of_all, threshold_at_sensitivity, youden_threshold
 
 SENSITIVITY = 0.90
@@ -25,16 +26,14 @@ THRESHOLDS = np.linspace(0.01, 0.99, 99)
 WIDTH, HEIGHT = 10.0, 3.9  # inches
 
 
-def benefit_table(store: Store, trials: pd.DataFrame, part: str) -> pd.DataFrame:
-    """The best trial at thresholds of its scaled probability, on valid and test.
+def benefit_table(top: Sequence[TopTrial]) -> pd.DataFrame:
+    """The first trial at thresholds of its scaled probability, on valid and test.
 
-    Args:
-        trials: as `results.table.trials_table` gives them.
     Returns: `COLUMNS`, a row a split and threshold; `chosen_by` is empty, or says how this threshold was chosen, on
-        valid for both splits. Rates have 95 % Wilson intervals. No rows where no trial has probabilities.
+        valid for both splits. Rates have 95 % Wilson intervals. No rows of no trials.
     """
     rows = []
-    for trial in top_trials(store, trials, part, top=1):
+    for trial in top[:1]:
         valid = trial.splits["valid"]
         chosen = {
             YOUDEN: youden_threshold(valid.abnormal, valid.scaled),

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plumbing.command import CommandParser, at_least, run_command
-from plumbing.errors import UsageError
-from plumbing.files import atomic_path, write_text_atomically
+from reports.folder import check_folder, write_all
 
 if TYPE_CHECKING:  # loaded where they are used: --help needs none of them
     import pandas as pd
@@ -36,6 +35,7 @@ def build_report(store: "Store", out: Path, top: int = DEFAULT_TOP) -> list[Path
     """
     from reports.board import Query, judged_by, leaderboards
     from reports.confirmed import with_confirmation
+    from reports.cost import cost_table
     from reports.data_plot import images_table
     from reports.html import Report, report_page
     from reports.leaderboard import leaderboard_text
@@ -54,6 +54,7 @@ def build_report(store: "Store", out: Path, top: int = DEFAULT_TOP) -> list[Path
         searches=searches,
         images=images,
         data=data_table(store, searches),
+        cost=cost_table(searches, every_trial, images),
         judge=judge,
         sheets=leaderboards(trials, Query(top=top), judge),
         whole=leaderboards(trials, Query(top=None), judge),
@@ -67,9 +68,9 @@ def build_report(store: "Store", out: Path, top: int = DEFAULT_TOP) -> list[Path
         f"tables/{name}.csv": text for name, text in csv_tables(report, tables, names).items()
     }
     files |= {f"plots/{picture.stem}.png": picture.light for picture in all_pictures(report)}
-    files["leaderboard.md"] = f"# Leaderboard\n\n{leaderboard_text(trials, Query(top=top), judge)}"
+    files["leaderboard.md"] = f"# Leaderboard\n\n{leaderboard_text(report.sheets)}"
     files["report.html"] = report_page(report)
-    return [_write(out / name, content) for name, content in files.items()]
+    return write_all(out, files)
 
 
 def file_names(trials: "pd.DataFrame") -> dict[str, str]:
@@ -96,15 +97,13 @@ def csv_tables(
         tables: part -> what `reports.part_plots.part_tables` gives. names: part -> its name within file names.
     """
     from reports.accuracy_plot import accuracy_table
-    from reports.cost import cost_table
     from reports.summary import failures_table
     from reports.tables import to_csv
 
     found = {f"leaderboard_{names[sheet.title]}": sheet.numbers for sheet in report.whole}
     found |= {f"accuracy_{name}": accuracy_table(report.trials, part) for part, name in names.items()}
     found |= {f"{kind}_{names[part]}": table for part, own in tables.items() for kind, table in own.items()}
-    cost = cost_table(report.searches, report.every_trial, report.images)
-    found |= {"cost": cost} if len(cost) else {}
+    found |= {"cost": report.cost} if len(report.cost) else {}
     found |= {"images": report.images, "failures": failures_table(report.trials)}
     return {name: to_csv(table) for name, table in found.items()}
 
@@ -154,21 +153,6 @@ def all_pictures(report: "Report") -> list["Picture"]:
     return [*report.accuracies.values(), *drawn, *report.image_pictures]
 
 
-def _write(path: Path, content: str | bytes) -> Path:
-    if isinstance(content, str):
-        write_text_atomically(path, content)
-    else:
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(content)
-    return path
-
-
-def _check_folder(out: Path) -> None:
-    for folder in (out, out / "plots", out / "tables"):
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"--out {out}: {folder} is a file; give another folder")
-
-
 def main(arguments: Sequence[str]) -> int:
     """The command; see the module's head."""
     from results.connection import DEFAULT_URL
@@ -181,7 +165,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from results.store import Store
 
-    _check_folder(options.out)
+    check_folder(options.out)
     store = Store.open(options.store)
     try:
         paths = build_report(store, options.out, options.top)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plumbing.command import CommandParser, run_command
-from plumbing.errors import DataError, UsageError
-from plumbing.files import atomic_path, write_text_atomically
+from plumbing.errors import DataError
 from radiographs.parts import ALL_PARTS, PARTS, TASKS, parts_of
+from reports.folder import check_folder, write_all
 
 if TYPE_CHECKING:  # loaded where they are used: --help needs none of them
     import pandas as pd
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # loaded where they are used: --help needs none of them
     from radiographs.survey import Survey
     from radiographs.table import LeftOut
     from reports.duplicates import Duplicate
-    from reports.html import Picture
+    from reports.pictures import Picture
 
 COMMAND = "reports.explore"
 MOST_LEAK_LINES = 20  # on stdout
@@ -118,7 +118,7 @@ def explore_pictures(tables: "Mapping[str, pd.DataFrame]") -> "dict[str, list[Pi
     from reports.architecture_picture import architecture_alt, architecture_figure
     from reports.data_plot import images_figure
     from reports.figures import DARK, LIGHT, png
-    from reports.html import Picture
+    from reports.pictures import Picture
     from spaces import ARCHITECTURES
 
     counts = tables["counts"].assign(data_hash="")
@@ -156,14 +156,10 @@ def write_exploration(found: Exploration, tables: "Mapping[str, pd.DataFrame]", 
 
     pictures = explore_pictures(tables)
     page = explore_page(found.root, found.task, found.survey.images, found.duplicates, tables, pictures)
-    texts = {"explore.html": page} | {f"tables/{name}.csv": to_csv(table) for name, table in tables.items()}
-    plots = {f"plots/{each.stem}.png": each.light for section in pictures.values() for each in section}
-    for name, text in texts.items():
-        write_text_atomically(out / name, text)
-    for name, content in plots.items():
-        with atomic_path(out / name) as temporary:
-            temporary.write_bytes(content)
-    return [out / name for name in (*texts, *plots)]
+    files: dict[str, str | bytes] = {"explore.html": page}
+    files |= {f"tables/{name}.csv": to_csv(table) for name, table in tables.items()}
+    files |= {f"plots/{each.stem}.png": each.light for section in pictures.values() for each in section}
+    return write_all(out, files)
 
 
 def leak_lines(leaks: "pd.DataFrame", task: str) -> list[str]:
@@ -180,12 +176,6 @@ def leak_lines(leaks: "pd.DataFrame", task: str) -> list[str]:
     return lines + ([f"  and {more} more, in tables/leaks.csv"] if more > 0 else [])
 
 
-def _check_folder(out: Path) -> None:
-    for folder in (out, out / "plots", out / "tables"):
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"--out {out}: {folder} is a file; give another folder")
-
-
 def main(arguments: Sequence[str]) -> int:
     """The command; see the module's head."""
     parser = CommandParser(COMMAND, "Shows what a data set holds, before any search: one HTML page, plots, tables.")
@@ -194,7 +184,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--part", metavar="PART", default=ALL_PARTS, help=f"one of {', '.join(TASKS)}")
     options = parser.parse_args(arguments)
 
-    _check_folder(options.out)
+    check_folder(options.out)
     found = explore(options.folder, options.part)
     tables = explore_tables(found)
     paths = write_exploration(found, tables, options.out)

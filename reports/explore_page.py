@@ -10,9 +10,9 @@ import pandas as pd
 
 from radiographs import perceptual, survey
 from reports.duplicates import EXACT, NEAR, Duplicate
-from reports.html import Picture
 from reports.outliers import rule_in_words
 from reports.pages import environment
+from reports.pictures import Picture
 from reports.small_radiographs import Exhibit, exhibit
 from reports.tables import TextTable, plain_line, text_table
 

@@ -16,10 +16,9 @@ from markupsafe import Markup
 
 from reports import opening, summary
 from reports.board import Judge
-from reports.cost import cost_table
 from reports.pages import environment
 from reports.part_plots import DrawnPlot
-from reports.pictures import Picture as Picture  # other pages have it from here
+from reports.pictures import Picture
 from reports.ranking import state_counts
 from reports.sheets import Sheet
 from reports.tables import TextTable, plain_line, text_table
@@ -36,6 +35,7 @@ class Report:
     Attributes:
         trials: as `reports.confirmed.with_confirmation` gives them. every_trial: as `results.table.trials_table` does.
         images: as `reports.data_plot.images_table` gives them. data: as `reports.opening.data_table` does.
+        cost: as `reports.cost.cost_table` does.
         judge: how sure a ranking is. sheets: the parts' leaderboards. whole: the same with all ranked trials.
         accuracies: part -> its accuracy plot, where it has accuracies. plots: part -> its other plots.
         image_pictures: of the data. store: the store's URL as it may be shown. made: the time, ISO 8601.
@@ -46,6 +46,7 @@ class Report:
     searches: Sequence[Search]
     images: pd.DataFrame
     data: pd.DataFrame
+    cost: pd.DataFrame
     judge: Judge
     sheets: Sequence[Sheet]
     whole: Sequence[Sheet]
@@ -150,7 +151,7 @@ def report_page(report: Report) -> str:
         data=_table_or_none(report.data),
         best=_table_or_none(opening.best_table(trials, report.judge)),
         uncertain=opening.uncertain_sentences(trials, report.judge),
-        cost=_table_or_none(cost_table(searches, report.every_trial, report.images).round(2)),
+        cost=_table_or_none(report.cost.round(2)),
         absent=summary.absent_classes(searches),
         parts=parts,
         architectures=sorted({name for board in boards if board for name in board.architectures}),

@@ -13,27 +13,22 @@ from plumbing.command import CommandParser, at_least, run_command
 from radiographs.parts import TASKS
 
 if TYPE_CHECKING:  # pandas and SQLAlchemy are loaded where they are used: --help needs neither
-    import pandas as pd
-
-    from reports.board import Judge, Query
+    from reports.sheets import Sheet
 
 COMMAND = "reports.leaderboard"
 FORMATS = ("markdown", "csv", "json", "latex", "html")
 
 
-def leaderboard_text(trials: "pd.DataFrame", query: "Query", judge: "Judge", form: str = "markdown") -> str:
-    """The leaderboards of the query in one of `FORMATS`.
+def leaderboard_text(sheets: "Sequence[Sheet]", part: str | None = None, form: str = "markdown") -> str:
+    """The leaderboards, of that part alone or of all, in one of `FORMATS`.
 
-    Raises: UsageError as `reports.board.leaderboards`.
+    Args:
+        sheets: as `reports.board.leaderboards` gives them.
     """
-    from reports.board import leaderboards
     from reports.sheets import WRITERS
 
-    sheets = leaderboards(trials, query, judge)
     if form == "markdown" and not sheets:
-        part = f"{query.part}: the" if query.part else "The"
-        of_part = " of this part" if query.part else ""
-        return f"{part} store holds no trials{of_part} yet.\n"
+        return f"{part}: the store holds no trials of this part yet.\n" if part else "The store holds no trials yet.\n"
     return WRITERS[form](sheets)
 
 
@@ -54,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--store", metavar="URL", default=DEFAULT_URL, help="the results store")
     options = parser.parse_args(arguments)
 
-    from reports.board import Query, check_query, judged_by
+    from reports.board import Query, check_query, judged_by, leaderboards
     from reports.confirmed import with_confirmation
     from reports.matrix import matrix
     from reports.sheets import WRITERS
@@ -72,7 +67,8 @@ def main(arguments: Sequence[str]) -> int:
         if options.matrix:
             text = WRITERS[options.format]([matrix(trials, query)])
         else:
-            text = leaderboard_text(trials, query, judged_by(store), options.format)
+            sheets = leaderboards(trials, query, judged_by(store))
+            text = leaderboard_text(sheets, query.part, options.format)
     finally:
         store.close()
     print(text, end="")

@@ -15,6 +15,7 @@ from reports.learning_plot import learning_alt, learning_figure, learning_table
 from reports.pictures import Picture, picture
 from reports.reliability_plot import calibration_table, reliability_alt, reliability_figure, reliability_table
 from reports.roc_plot import roc_alt, roc_figure, roc_table
+from reports.top_trials import PartData
 from results.store import Store
 
 
@@ -24,7 +25,7 @@ class PartPlot:
 
     Attributes:
         name: of its files, before the part's. heading: above it. reading: how to read it.
-        table: (store, trials, part) to what is drawn, without rows where there is nothing to draw. figure, alt: of a
+        table: what is drawn, without rows where there is nothing to draw. figure, alt: of a
             table with rows. told: what of the table stands below the plot; None for nothing. of_abnormal: asks only
             whether normal or abnormal, of all_parts too.
     """
@@ -32,7 +33,7 @@ class PartPlot:
     name: str
     heading: str
     reading: str
-    table: Callable[[Store, pd.DataFrame, str], pd.DataFrame]
+    table: Callable[[PartData], pd.DataFrame]
     figure: Callable[[pd.DataFrame, Theme], Figure]
     alt: Callable[[pd.DataFrame], str]
     told: Callable[[pd.DataFrame], pd.DataFrame] | None = None
@@ -45,7 +46,7 @@ PART_PLOTS = (
         "confusion",
         "Confusion",
         "What the best trial called the studies: abnormal above 0.5; of 14 classes the likeliest.",
-        confusion_table,
+        lambda of: confusion_table(of.store, of.trials, of.part),
         confusion_figure,
         confusion_alt,
     ),
@@ -54,7 +55,7 @@ PART_PLOTS = (
         "ROC curves",
         "The best trials on valid, which chose them, and the best one on test, which had no part in the choice. "
         "Intervals of the AUC are 95 %, from a patient bootstrap.",
-        roc_table,
+        lambda of: roc_table(of.top),
         roc_figure,
         roc_alt,
         of_abnormal=True,
@@ -65,7 +66,7 @@ PART_PLOTS = (
         "Of studies that were given a probability, the share that was abnormal, with 95 % Wilson bars: on the diagonal "
         "the probabilities mean what they say. Scaled: by a temperature fitted on valid. ECE is the mean distance from "
         "the diagonal; by chance is what right probabilities would show with as few studies, so only more counts.",
-        reliability_table,
+        lambda of: reliability_table(of.top),
         reliability_figure,
         reliability_alt,
         calibration_table,
@@ -77,7 +78,7 @@ PART_PLOTS = (
         "What it is worth to act on the best trial at a threshold: found abnormal studies less false alarms, these "
         "weighed by the odds of the threshold. It helps where its curve is above both calling all abnormal and none. "
         "Both thresholds were chosen on valid; what they give on test had no part in it.",
-        benefit_table,
+        lambda of: benefit_table(of.top),
         benefit_figure,
         benefit_alt,
         thresholds_table,
@@ -87,7 +88,7 @@ PART_PLOTS = (
         "learning",
         "Learning curves",
         "Loss and objective of the best trials by epoch; a dot marks the highest objective.",
-        learning_table,
+        lambda of: learning_table(of.store, of.trials, of.part),
         learning_figure,
         learning_alt,
     ),
@@ -95,7 +96,7 @@ PART_PLOTS = (
         "history",
         "Search history",
         "Each trial's value in the order of proposal, and the best so far. Trials without a value stand at the foot.",
-        history_table,
+        lambda of: history_table(of.store, of.trials, of.part),
         history_figure,
         history_alt,
     ),
@@ -108,7 +109,8 @@ def part_tables(store: Store, trials: pd.DataFrame, part: str) -> dict[str, pd.D
     Args:
         trials: as `reports.confirmed.with_confirmation` gives them.
     """
-    tables = {plot.name: plot.table(store, trials, part) for plot in PART_PLOTS}
+    data = PartData(store, trials, part)
+    tables = {plot.name: plot.table(data) for plot in PART_PLOTS}
     return {name: table for name, table in tables.items() if len(table)}
 
 

@@ -1,5 +1,7 @@
 """Do the best trials' probabilities mean what they say: reliability before and after temperature scaling, by study."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -8,7 +10,7 @@ from plumbing.seeds import generator_of
 from reports.figures import LIGHT, Theme, head, legend_beside_head, new_figure, plain, shorten
 from reports.panels import panel
 from reports.tables import plain_line
-from reports.top_trials import Studies, TopTrial, top_trials
+from reports.top_trials import Studies, TopTrial
 from results import metrics
 from results.metrics import Floats
 from results.reliability import (
@@ -18,7 +20,6 @@ from results.reliability import (
     expected_calibration_error,
     reliability_curve,
 )
-from results.store import Store
 
 RAW, SCALED = "as trained", "scaled"
 MEASURES = ["ece", "ece_by_chance", "brier", "reliability", "resolution", "uncertainty"]
@@ -30,17 +31,15 @@ STUDIES_A_BIN = 10  # at least, where there are enough for three bins
 PANEL, MARGIN, HEIGHT, ASIDE = 2.45, 0.5, 3.6, 0.012  # inches; how far bars stand beside each other
 
 
-def reliability_table(store: Store, trials: pd.DataFrame, part: str) -> pd.DataFrame:
-    """The bins of the first four trials, on valid and test, before and after temperature scaling.
+def reliability_table(top: Sequence[TopTrial]) -> pd.DataFrame:
+    """The bins of the trials, on valid and test, before and after temperature scaling.
 
-    Args:
-        trials: as `results.table.trials_table` gives them.
     Returns: `COLUMNS`: those up to the Brier score's parts are the same in all bins of a curve. The temperature was
-        fitted on valid. No rows where no trial has probabilities.
+        fitted on valid. No rows of no trials.
     """
     rows = [
         row
-        for trial in top_trials(store, trials, part)
+        for trial in top
         for split, studies in trial.splits.items()
         for row in (*_rows(trial, split, studies, RAW), *_rows(trial, split, studies, SCALED))
     ]

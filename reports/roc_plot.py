@@ -1,5 +1,7 @@
 """ROC curves of a part's best trials, by study: of the first four on valid, of the first one on test."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,10 +12,9 @@ from radiographs.parts import ALL_PARTS
 from reports.figures import LIGHT, Theme, head, new_figure, shorten
 from reports.panels import DASHES, LONGEST_LABEL, colours, legend_in, panel
 from reports.tables import interval_text, plain_line
-from reports.top_trials import Studies, TopTrial, top_trials
+from reports.top_trials import Studies, TopTrial
 from results import metrics
 from results.intervals import patient_weights, percentile_intervals
-from results.store import Store
 
 COLUMNS = [
     "part_body", "rank", "search", "trial", "label", "split", "studies", "auc", "auc_low", "auc_high", "threshold",
@@ -22,16 +23,14 @@ COLUMNS = [
 WIDTH, HEIGHT = 10.0, 4.0  # inches
 
 
-def roc_table(store: Store, trials: pd.DataFrame, part: str) -> pd.DataFrame:
+def roc_table(top: Sequence[TopTrial]) -> pd.DataFrame:
     """The corners of the curves.
 
-    Args:
-        trials: as `results.table.trials_table` gives them.
     Returns: `COLUMNS`: a study is called abnormal at `threshold` or above it, empty where none is; the AUC with its
-        95 % interval (patient bootstrap) is that of the whole curve. No rows where no trial has probabilities.
+        95 % interval (patient bootstrap) is that of the whole curve. No rows of no trials.
     """
     rows = []
-    for place, trial in enumerate(top_trials(store, trials, part)):
+    for place, trial in enumerate(top):
         for split, studies in trial.splits.items():
             if split == "valid" or place == 0:
                 rows += _rows(trial, split, studies)

@@ -4,16 +4,15 @@ Names come from users' files and stores: in no form can they break it, nor run i
 """
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from reports.pages import environment
 from reports.tables import escape_markdown, plain_line, text_table, to_csv, to_markdown
+from results.export import plain_rows
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -65,21 +64,14 @@ def as_csv(sheets: Sequence[Sheet]) -> str:
 def as_json(sheets: Sequence[Sheet]) -> str:
     """Strict JSON: a list of title, sentences and rows; absent numbers are null, whole ones have no point."""
     plain = [
-        {"title": sheet.title, "sentences": [*sheet.before, *sheet.after], "rows": _rows(sheet.numbers)}
+        {
+            "title": sheet.title,
+            "sentences": [*sheet.before, *sheet.after],
+            "rows": plain_rows(sheet.numbers.convert_dtypes()),
+        }
         for sheet in sheets
     ]
     return json.dumps(plain, indent=1, allow_nan=False) + "\n"
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    records = table.convert_dtypes().astype(object).to_dict("records")
-    return [{str(name): _plain(value) for name, value in record.items()} for record in records]
-
-
-def _plain(value: Any) -> Any:
-    if value is pd.NA or value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return None
-    return value
 
 
 def as_latex(sheets: Sequence[Sheet]) -> str:

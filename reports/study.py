@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from plumbing.command import CommandParser, run_command
 from plumbing.errors import StoreError, UsageError
-from plumbing.files import atomic_path, write_text_atomically
+from reports.folder import write_all
 
 if TYPE_CHECKING:  # loaded where they are used: --help needs none of them
     import optuna
@@ -46,13 +46,7 @@ def write_files(study: "optuna.Study", objective: str, folder: Path) -> list[Pat
         raise StoreError(f"{study.study_name} has no finished trial yet; let it run")
     table = importance_table(study)
     files: dict[str, str | bytes] = {**importance_files(study, table), **pictures(study, table, objective)}
-    for name, content in files.items():
-        if isinstance(content, str):
-            write_text_atomically(folder / name, content)
-        else:
-            with atomic_path(folder / name) as temporary:
-                temporary.write_bytes(content)
-    return [folder / name for name in files]
+    return write_all(folder, files)
 
 
 def importance_files(study: "optuna.Study", table: "pd.DataFrame") -> dict[str, str | bytes]:

@@ -4,8 +4,9 @@ Everything is by study, and asks only whether normal or abnormal: of 14 classes 
 abnormal ones, as in `results.evaluation`. The temperature is that of `predict`: fitted on the images of valid.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,8 @@ from plumbing.errors import StoreError
 from reports.accuracy_plot import row_labels
 from reports.ranking import ranked
 from results.calibration import apply_temperature, fit_temperature
-from results.evaluation import Cases, study_cases
-from results.metrics import FIRST_ABNORMAL, Floats, Integers
+from results.evaluation import as_abnormal, study_cases
+from results.metrics import Floats, Integers
 from results.records import ImageList
 from results.store import Store
 
@@ -67,6 +68,20 @@ class TopTrial:
         }
 
 
+@dataclass(frozen=True)
+class PartData:
+    """What the plots of a part are made from; `trials` as `reports.confirmed.with_confirmation` gives them."""
+
+    store: Store
+    trials: pd.DataFrame
+    part: str
+
+    @cached_property
+    def top(self) -> list[TopTrial]:
+        """Read once for all plots."""
+        return top_trials(self.store, self.trials, self.part)
+
+
 def top_trials(store: Store, trials: pd.DataFrame, part: str, top: int = TOP) -> list[TopTrial]:
     """The first `top` of the part's ranked trials whose probabilities on valid are stored, best first.
 
@@ -74,9 +89,10 @@ def top_trials(store: Store, trials: pd.DataFrame, part: str, top: int = TOP) ->
         trials: as `results.table.trials_table` gives them.
     """
     rows = ranked(trials, part)
+    lists = cache(partial(_image_list, store, part))
     found: list[TopTrial] = []
     for label, row in zip(row_labels(rows), rows.itertuples(index=False), strict=True):
-        temperature, splits = _splits(store, row.trial_id, row.data_hash, part)
+        temperature, splits = _splits(store, row.trial_id, partial(lists, row.data_hash))
         if "valid" in splits:
             found.append(TopTrial(part, row.rank, row.search, row.trial, label, temperature, splits))
         if len(found) == top:
@@ -84,16 +100,22 @@ def top_trials(store: Store, trials: pd.DataFrame, part: str, top: int = TOP) ->
     return found
 
 
-def _splits(store: Store, trial_id: int, data_hash: str, part: str) -> tuple[float, dict[str, Studies]]:
+def _image_list(store: Store, part: str, data_hash: str, split: str) -> ImageList | None:
+    try:
+        return store.image_list(data_hash, part, split)
+    except StoreError:
+        return None  # probabilities whose image list is not stored
+
+
+def _splits(
+    store: Store, trial_id: int, list_of: Callable[[str], ImageList | None]
+) -> tuple[float, dict[str, Studies]]:
     temperature, found = 1.0, {}
     for split in SPLITS:
         probability = store.probabilities(trial_id, split)
-        if probability is None:
+        images = None if probability is None else list_of(split)
+        if probability is None or images is None:
             continue
-        try:
-            images = store.image_list(data_hash, part, split)
-        except StoreError:
-            continue  # probabilities whose image list is not stored
         exact = probability.astype(np.float64)
         if split == "valid":
             temperature = fit_temperature(exact, images.labels)
@@ -104,14 +126,6 @@ def _splits(store: Store, trial_id: int, data_hash: str, part: str) -> tuple[flo
 
 
 def _studies(images: ImageList, probability: Floats, temperature: float) -> Studies:
-    raw, scaled = study_cases(images, probability), study_cases(images, apply_temperature(probability, temperature))
-    several = probability.shape[1] > 1
-    abnormal = (raw.labels >= FIRST_ABNORMAL).astype(np.int64) if several else raw.labels
-    return Studies(abnormal, raw.patients, _abnormal(raw), _abnormal(scaled))
-
-
-def _abnormal(cases: Cases) -> Floats:
-    probability = cases.probability
-    if probability.shape[1] == 1:
-        return probability[:, 0]
-    return np.asarray(np.clip(probability[:, FIRST_ABNORMAL:].sum(axis=1), 0.0, 1.0))
+    raw = as_abnormal(study_cases(images, probability))
+    scaled = as_abnormal(study_cases(images, apply_temperature(probability, temperature)))
+    return Studies(raw.labels, raw.patients, raw.probability[:, 0], scaled.probability[:, 0])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from results.evaluation import Cases, all_metrics, image_cases, plain_metrics, study_cases
+from results.evaluation import all_metrics, image_cases, plain_metrics, study_cases
 from results.intervals import patient_weights
 from results.metrics import Floats
 from results.selection import Comparison, Corrected, bias_corrected, compare
@@ -81,11 +81,7 @@ def certainty(store: Store, data_hash: str, part: str, trial_ids: Sequence[int],
     return Certainty(
         column,
         tuple(found),
-        _count(cases[0]),
+        len(np.unique(cases[0].patients)),
         compare(values, draws),
         None if corrected is None else corrected.scaled(scale),
     )
-
-
-def _count(cases: Cases) -> int:
-    return len(np.unique(cases.patients))

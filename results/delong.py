@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import norm, rankdata
 
-from results.intervals import CONFIDENCE
+from results.intervals import DEVIATIONS
 from results.metrics import Floats
 
 
@@ -64,7 +64,7 @@ def delong_interval(positive: NDArray[np.bool_], score: Floats) -> tuple[float, 
     deviation = float(np.sqrt(covariance[0, 0]))
     if deviation == 0:
         return float(area), float(area), float(area)
-    margin = norm.ppf((1 + CONFIDENCE) / 2) * deviation / (area * (1 - area))
+    margin = DEVIATIONS * deviation / (area * (1 - area))
     return float(area), float(expit(logit(area) - margin)), float(expit(logit(area) + margin))
 
 
@@ -80,5 +80,5 @@ def delong_test(positive: NDArray[np.bool_], first: Floats, second: Floats) -> D
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     deviation = np.sqrt(max(variance, 0.0))
     z = value / deviation if deviation > 0 else 0.0 if value == 0 else float(np.copysign(np.inf, value))
-    margin = norm.ppf((1 + CONFIDENCE) / 2) * deviation
+    margin = DEVIATIONS * deviation
     return Difference(value, float(value - margin), float(value + margin), float(z), float(2 * norm.sf(abs(z))))

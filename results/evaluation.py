@@ -65,11 +65,7 @@ def all_metrics(cases: Cases, weight: Floats, names: Sequence[str] = METRICS) ->
     labels, probability = cases.labels, cases.probability
     classes = probability.shape[1]
     counts = _confusion(cases, weight)
-    if classes == 1:
-        called = counts
-    else:
-        p_abnormal, abnormal = probability[:, FIRST_ABNORMAL:].sum(axis=1), (labels >= FIRST_ABNORMAL).astype(np.int64)
-        called = metrics.confusion(abnormal, (p_abnormal > 0.5).astype(np.int64), 2, weight)
+    called = counts if classes == 1 else _confusion(as_abnormal(cases), weight)
     make: dict[str, Callable[[], Floats]] = {
         "auc": lambda: (
             metrics.auc(labels == 1, probability[:, 0], weight)
@@ -85,6 +81,14 @@ def all_metrics(cases: Cases, weight: Floats, names: Sequence[str] = METRICS) ->
         "brier": lambda: metrics.brier(labels, probability, weight),
     }
     return {name: make[name]() for name in names}
+
+
+def as_abnormal(cases: Cases) -> Cases:
+    """The same asked only whether normal or abnormal: labels 0 and 1, probability (cases, 1) within 0..1."""
+    if cases.probability.shape[1] == 1:
+        return cases
+    p_abnormal = np.clip(cases.probability[:, FIRST_ABNORMAL:].sum(axis=1, keepdims=True), 0.0, 1.0)
+    return Cases((cases.labels >= FIRST_ABNORMAL).astype(np.int64), cases.patients, p_abnormal)
 
 
 def _confusion(cases: Cases, weight: Floats) -> Floats:

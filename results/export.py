@@ -77,11 +77,15 @@ def _finite(value: Any) -> Any:
 
 def as_json(table: "pd.DataFrame") -> str:
     """One JSON document: a list of objects, one a trial."""
+    return json.dumps(plain_rows(table), indent=1, allow_nan=False) + "\n"
+
+
+def plain_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """A dictionary a row for strict JSON: what is absent or not finite is None."""
     import pandas as pd
 
     rows = table.astype(object).to_dict("records")
-    plain = [{name: None if value is pd.NA else _finite(value) for name, value in row.items()} for row in rows]
-    return json.dumps(plain, indent=1, allow_nan=False) + "\n"
+    return [{str(name): None if value is pd.NA else _finite(value) for name, value in row.items()} for row in rows]
 
 
 def as_csv(table: "pd.DataFrame") -> str:

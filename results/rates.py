@@ -2,9 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest
 
-from results.intervals import CONFIDENCE
+from results.intervals import DEVIATIONS
 
 
 def wilson_interval(successes: int, cases: int) -> tuple[float, float]:
@@ -19,7 +19,7 @@ def wilson_interval(successes: int, cases: int) -> tuple[float, float]:
     """
     if not 0 <= successes <= cases or cases == 0:
         raise ValueError(f"{successes} of {cases}: a share needs cases, and at most as many successes")
-    share, squared = successes / cases, float(norm.ppf((1 + CONFIDENCE) / 2)) ** 2
+    share, squared = successes / cases, DEVIATIONS**2
     middle = share + squared / (2 * cases)
     margin = float(np.sqrt(squared * (share * (1 - share) + squared / (4 * cases)) / cases))
     scale = 1 + squared / cases

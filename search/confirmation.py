@@ -65,8 +65,8 @@ def confirm(run: SearchRun, best: int, batch_trials: int, started: float) -> Non
     confirmed = best_trials(run.store.trials(run.search.id), best)
     search = _search_of(run.store, run.search)
     for place, seed in enumerate(_seeds(run.search), start=1):
-        proposals = list(_proposals(run.store, search, confirmed, seed))
-        if all(each.number in _ended(run.store, search) for each in proposals):
+        proposals, ended = list(_proposals(run.store, search, confirmed, seed)), _ended(run.store, search)
+        if all(each.number in ended for each in proposals):
             continue
         if is_over(run.stopping, started):
             console().print("--timeout is over; the same command goes on confirming", markup=False)

@@ -39,7 +39,7 @@ def cells(markdown: str) -> list[list[str]]:
 
 
 def text_of(made: StoreMaker, **query: Any) -> str:
-    return leaderboard_text(made.trials(), Query(**query), judged_by(made.store))
+    return leaderboard_text(leaderboards(made.trials(), Query(**query), judged_by(made.store)))
 
 
 def table_of(made: StoreMaker, **query: Any) -> pd.DataFrame:
@@ -96,7 +96,7 @@ def test_every_test_column_is_labelled_and_no_other(made: StoreMaker) -> None:
     trials = made.trials()
     for column in NUMERIC:
         trials[column] = 1.0  # so that each has something to rank by
-        text = leaderboard_text(trials, Query(rank_by=column), judged_by(made.store))
+        text = leaderboard_text(leaderboards(trials, Query(rank_by=column), judged_by(made.store)))
         assert ("flattered" in text) == column.startswith("test_"), column
 
 
@@ -110,7 +110,9 @@ def test_least_comes_first_where_less_is_better(made: StoreMaker, column: str) -
 
     assert least_first(column)
     assert list(ranked(trials, "XR_HAND", column)["trial"]) == [1, 2, 0]
-    assert f"Ranked by {column}, least first" in leaderboard_text(trials, Query(rank_by=column), judged_by(made.store))
+    assert f"Ranked by {column}, least first" in leaderboard_text(
+        leaderboards(trials, Query(rank_by=column), judged_by(made.store))
+    )
 
 
 def test_trials_without_the_column_come_last_whichever_way_it_ranks(made: StoreMaker) -> None:

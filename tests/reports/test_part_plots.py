@@ -19,7 +19,7 @@ from reports.part_plots import PART_PLOTS, drawn_plots, part_tables
 from reports.pictures import picture
 from reports.reliability_plot import RAW, SCALED, calibration_table, reliability_alt, reliability_table
 from reports.roc_plot import roc_alt, roc_figure, roc_table
-from reports.top_trials import top_trials
+from reports.top_trials import PartData, top_trials
 from results.calibration import fit_temperature
 from results.records import CONFIRM, IMPORT
 from tests.reports.store_maker import HOSTILE, StoreMaker
@@ -77,7 +77,7 @@ def test_split_of_one_class_and_trials_without_image_list_are_left_out(made: Sto
 def test_roc_auc_and_interval_are_those_of_the_leaderboard_and_scikit_learn(hand: StoreMaker) -> None:
     trials = hand.trials().set_index("trial")
 
-    table = roc_table(hand.store, hand.trials(), "XR_HAND")
+    table = roc_table(top_trials(hand.store, hand.trials(), "XR_HAND"))
 
     curves = table.drop_duplicates(["trial", "split"])
     assert curves[["trial", "split"]].to_numpy().tolist()[:2] == [[1, "valid"], [1, "test"]]
@@ -93,7 +93,7 @@ def test_roc_auc_and_interval_are_those_of_the_leaderboard_and_scikit_learn(hand
 
 
 def test_reliability_tells_brier_error_and_chance_before_and_after(hand: StoreMaker) -> None:
-    table = reliability_table(hand.store, hand.trials(), "XR_HAND")
+    table = reliability_table(top_trials(hand.store, hand.trials(), "XR_HAND"))
 
     own = table[(table["trial"] == 1) & (table["split"] == "valid")]
     before, after = (own[own["probabilities"] == which] for which in (RAW, SCALED))
@@ -111,7 +111,7 @@ def test_reliability_tells_brier_error_and_chance_before_and_after(hand: StoreMa
 
 
 def test_thresholds_are_chosen_on_valid_and_told_of_both_splits(hand: StoreMaker) -> None:
-    table = benefit_table(hand.store, hand.trials(), "XR_HAND")
+    table = benefit_table(top_trials(hand.store, hand.trials(), "XR_HAND"))
 
     chosen = table[table["chosen_by"] != ""]
     assert set(chosen["trial"]) == {1}
@@ -163,7 +163,7 @@ def test_all_are_in_the_report_as_plot_table_and_words(hand: StoreMaker, tmp_pat
     places = [page.index(f"<h4>{plot.heading}</h4>") for plot in PART_PLOTS]
     assert places == sorted(places)
     for plot in PART_PLOTS:
-        table = plot.table(hand.store, hand.trials(), "XR_HAND")
+        table = plot.table(PartData(hand.store, hand.trials(), "XR_HAND"))
         rows = list(csv.reader(io.StringIO((tmp_path / "tables" / f"{plot.name}_XR_HAND.csv").read_text())))
         assert (rows[0], len(rows)) == (list(table.columns), len(table) + 1)
         assert f"plots/{plot.name}_XR_HAND.png" in [
@@ -192,7 +192,7 @@ def test_a_part_without_anything_has_no_plots(made: StoreMaker) -> None:
 
 
 def test_picture_has_the_papers_of_both_pages_and_is_the_same_again(hand: StoreMaker) -> None:
-    table = roc_table(hand.store, hand.trials(), "XR_HAND")
+    table = roc_table(top_trials(hand.store, hand.trials(), "XR_HAND"))
 
     drawn, again = (picture("roc", "alt", lambda theme: roc_figure(table, theme)) for _ in range(2))
 
