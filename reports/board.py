@@ -3,7 +3,7 @@
 How trials are ranked stands in `reports.ranking`, how sure that is in `results.certainty`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -16,7 +16,7 @@ from radiographs.parts import TASKS
 from reports.confirmed import fresh_text
 from reports.ranking import check_rank_by, count_sentence, ranked, ranked_by, ranking_sentence, stored_parts
 from reports.sheets import Sheet
-from reports.tables import base_name, interval_text
+from reports.tables import base_name, interval_text, plain_line
 from results.certainty import RANKED_BY, Certainty, certainty
 from results.store import Store
 from results.table import EXPORTED
@@ -90,6 +90,18 @@ def chosen(trials: pd.DataFrame, query: Query) -> pd.DataFrame:
     return trials
 
 
+def chosen_parts(trials: pd.DataFrame, query: Query) -> list[tuple[pd.DataFrame, str]]:
+    """The trials that the query is of, once for each part that they hold and the query asks for, and that part.
+
+    Raises: UsageError as `chosen`, and where the query's part is none; names the choices.
+    """
+    known = list(dict.fromkeys((*TASKS, *stored_parts(trials))))
+    if query.part is not None and query.part not in known:
+        raise UsageError(f"--part {query.part!r}: no such part; give one of {', '.join(known)}")
+    trials = chosen(trials, query)
+    return [(trials, part) for part in stored_parts(trials) if query.part in (None, part)]
+
+
 def leaderboards(trials: pd.DataFrame, query: Query, judge: Judge) -> list[Sheet]:
     """A sheet for each part.
 
@@ -98,12 +110,7 @@ def leaderboards(trials: pd.DataFrame, query: Query, judge: Judge) -> list[Sheet
     Raises: UsageError where something in the query is not there; names the choices.
     """
     check_query(query)
-    trials = chosen(trials, query)
-    parts = stored_parts(trials)
-    known = list(dict.fromkeys((*TASKS, *parts)))
-    if query.part is not None and query.part not in known:
-        raise UsageError(f"--part {query.part!r}: no such part; give one of {', '.join(known)}")
-    return [_board(trials, part, query, judge) for part in parts if query.part in (None, part)]
+    return [_board(trials, part, query, judge) for trials, part in chosen_parts(trials, query)]
 
 
 def check_query(query: Query) -> None:
@@ -124,7 +131,7 @@ def _board(trials: pd.DataFrame, part: str, query: Query, judge: Judge) -> Sheet
     if rows.empty:
         return Sheet(part, (), pd.DataFrame(), pd.DataFrame(), (count_sentence(trials, part, 0),))
     column = ranked_by(rows, query.rank_by)
-    sure = judge(part, rows, column)
+    sure = _of_each_data(part, rows, column, judge)
     before = [ranking_sentence(rows, query.rank_by)]
     rows = _with_certainty(rows, sure)
     if query.group_by is not None:
@@ -132,8 +139,8 @@ def _board(trials: pd.DataFrame, part: str, query: Query, judge: Judge) -> Sheet
         groups = rows.groupby(query.group_by, sort=False, dropna=False)
         rows = groups.head(1).assign(trials=groups["rank"].transform("size"))
     shown = rows if query.top is None else rows.head(query.top)
-    columns = query.columns or _default_columns(rows, query, column, sure is not None)
-    after = [*_certainty_sentences(sure), *_fresh_sentence(shown), count_sentence(trials, part, len(shown))]
+    columns = query.columns or _default_columns(rows, query, column, bool(sure))
+    after = [*_certainty_sentences(sure, rows), *_fresh_sentence(shown), count_sentence(trials, part, len(shown))]
     return Sheet(part, tuple(before), _for_people(shown, columns), _for_machines(shown, columns), tuple(after))
 
 
@@ -144,27 +151,43 @@ def _default_columns(rows: pd.DataFrame, query: Query, column: str, sure: bool) 
     return tuple(dict.fromkeys((*own, "search", *extra, *measured, *PUBLISHED)))
 
 
-def _with_certainty(rows: pd.DataFrame, sure: Certainty | None) -> pd.DataFrame:
-    known = {} if sure is None else {each: (*sure.rank_of(each), sure.could_be_best(each)) for each in sure.trial_ids}
+def _of_each_data(part: str, rows: pd.DataFrame, column: str, judge: Judge) -> list[Certainty]:
+    """Trials measured on other patients cannot be compared in pairs: those of each data are judged apart."""
+    found = [judge(part, own, column) for _, own in rows.groupby("data_hash", sort=False)]
+    return [each for each in found if each is not None]
+
+
+def _with_certainty(rows: pd.DataFrame, sure: Sequence[Certainty]) -> pd.DataFrame:
+    known = {trial: (*each.rank_of(trial), each.could_be_best(trial)) for each in sure for trial in each.trial_ids}
     found = [known.get(trial, (None, None, None)) for trial in rows["trial_id"]]
     columns = zip(("rank_low", "rank_high", "could_be_best"), zip(*found, strict=True), strict=True)
     return rows.assign(**{name: pd.Series(values, rows.index, dtype=object) for name, values in columns})
 
 
-def _certainty_sentences(sure: Certainty | None) -> list[str]:
-    if sure is None:
-        return []
-    best = int(sure.comparison.could_be_best.sum())
-    compared = f"{len(sure.trial_ids)} trials were measured on the same {sure.patients} valid patients"
-    found = [f"{compared}; {best} of them could truly be the best (95 %)."]
+def _certainty_sentences(sure: Sequence[Certainty], rows: pd.DataFrame) -> list[str]:
+    found = [sentence for each in sure for sentence in _certainty_of_data(each, rows)]
+    compared = {trial for each in sure for trial in each.trial_ids}
+    if sure and (len(sure) > 1 or not compared.issuperset(rows["trial_id"])):
+        found.append("rank_95 and could_be_best count trials measured on the same patients alone.")
+    return found
+
+
+def _certainty_of_data(sure: Certainty, rows: pd.DataFrame) -> list[str]:
+    count = len(sure.trial_ids)
+    compared = f"{count} trials were measured on the same {sure.patients} valid patients"
+    if sure.too_few:
+        return [f"{compared}, {sure.rarest} of a class: too few to tell the trials apart, or to take luck off."]
+    possible = int(sure.comparison.could_be_best.sum())
+    found = [f"{compared}; {possible} of them could truly be the best (95 %)."]
     if sure.corrected is not None:
-        digits = 1 if sure.column == "valid_accuracy_eval" else 2
+        best = rows.set_index("trial_id").loc[sure.best]
+        name = f"{plain_line(best['search'])}, trial {best['trial']}"
         plain, value, low, high = (
-            f"{number:.{digits}f}"
+            f"{number:.{1 if sure.column == 'valid_accuracy_eval' else 2}f}"
             for number in (sure.corrected.plain, sure.corrected.value, sure.corrected.low, sure.corrected.high)
         )
         found.append(
-            f"The first one's {sure.column}, {plain}, is the best of {len(sure.trial_ids)} and so too good: "
+            f"The {sure.column} of the first of them ({name}), {plain}, is the best of {count} and so too good: "
             f"{value} ({low}-{high}) is to be expected of it on other such patients (bootstrap bias correction)."
         )
     return found

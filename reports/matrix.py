@@ -5,37 +5,41 @@ from typing import Any
 
 import pandas as pd
 
-from reports.board import Query, check_query, chosen
-from reports.ranking import ranked, ranked_by, stored_parts
+from reports.board import Query, check_query, chosen_parts
+from reports.ranking import ranked, ranked_by
 from reports.sheets import Sheet
 from reports.tables import cell_text, interval_text
 
+PER_CENT = "_accuracy_eval"
+
 
 def matrix(trials: pd.DataFrame, query: Query) -> Sheet:
-    """The best trial of each architecture and part.
+    """The best trial of each architecture and part; of the query, columns, groups and rows a part are left out.
 
     Args:
         trials: as `reports.confirmed.with_confirmation` gives them.
     Raises: UsageError as `reports.board.leaderboards`.
     """
     check_query(query)
-    trials = chosen(trials, query)
-    parts = [part for part in stored_parts(trials) if query.part in (None, part)]
-    cells = pd.DataFrame([cell for part in parts for cell in _cells(trials, part, query.rank_by)])
+    chosen = chosen_parts(trials, query)
+    cells = pd.DataFrame([cell for trials, part in chosen for cell in _cells(trials, part, query.rank_by)])
     if cells.empty:
         return Sheet("Architectures and parts", (), cells, cells, ("No finished trial yet.",))
     texts = cells.pivot(index="architecture", columns="part_body", values="text")
-    table = texts[[part for part in parts if part in texts]].fillna("").reset_index()
-    columns = ", ".join(sorted(set(cells["column"])))
+    table = texts[[part for _, part in chosen if part in texts]].fillna("").reset_index()
+    columns = ", ".join(
+        f"{name} (per cent)" if name.endswith(PER_CENT) else name for name in sorted(set(cells["column"]))
+    )
     before = (f"The best trial of each architecture and part, by {columns}.",)
     return Sheet("Architectures and parts", before, table, cells.drop(columns="text"), ())
 
 
 def _cells(trials: pd.DataFrame, part: str, rank_by: str | None) -> Iterator[dict[str, Any]]:
     rows = ranked(trials, part, rank_by)
-    column = ranked_by(rows, rank_by)
     for _, row in rows.groupby("architecture", sort=False).head(1).iterrows():
+        column = ranked_by(row.to_frame().T, rank_by)  # its own: an import may lack what the part is ranked by
         value, low, high = row[column], row.get(f"{column}_low"), row.get(f"{column}_high")
+        per_cent = column.endswith(PER_CENT) and pd.notna(value)
         yield {
             "architecture": row["architecture"],
             "part_body": part,
@@ -45,5 +49,5 @@ def _cells(trials: pd.DataFrame, part: str, rank_by: str | None) -> Iterator[dic
             "high": high,
             "search": row["search"],
             "trial": row["trial"],
-            "text": cell_text(column, value) if column.endswith("_accuracy_eval") else interval_text(value, low, high),
+            "text": f"{cell_text(column, value)} %" if per_cent else interval_text(value, low, high),
         }

@@ -9,7 +9,7 @@ from reports.board import Judge
 from reports.confirmed import fresh_text
 from reports.ranking import ranked, ranked_by, stored_parts
 from reports.tables import cell_text, interval_text, plain_line
-from results.certainty import Certainty
+from results.certainty import LEAST_PATIENTS, Certainty
 from results.metrics import FIRST_ABNORMAL
 from results.records import CONFIRM, IMPORT, SEARCH, SPLITS, Search
 from results.store import Store
@@ -97,7 +97,7 @@ def best_table(trials: pd.DataFrame, judge: Judge) -> pd.DataFrame:
         aucs = {split: [best[f"{split}_auc{bound}"] for bound in ("", "_low", "_high")] for split in ("valid", "test")}
         rows.append(
             {"part": part, "name_code": best["name_code"], "search": best["search"], "trial": best["trial"]}
-            | {"valid AUC": interval_text(*aucs["valid"]), "luck taken off": _corrected(sure)}
+            | {"valid AUC": interval_text(*aucs["valid"]), "luck taken off": _corrected(sure, best["trial_id"])}
             | {"could be best": f"{_possible(sure)} of {len(sure.trial_ids)}" if sure else ""}
             | {"other seeds": fresh_text(*(best[f"valid_auc_fresh{of}"] for of in ("", "_deviation", "_trainings")))}
             | {"test AUC": interval_text(*aucs["test"])}
@@ -118,8 +118,8 @@ def _possible(sure: Certainty) -> int:
     return int(sure.comparison.could_be_best.sum())
 
 
-def _corrected(sure: Certainty | None) -> str:
-    if sure is None or sure.corrected is None:
+def _corrected(sure: Certainty | None, trial_id: int) -> str:
+    if sure is None or sure.corrected is None or sure.best != trial_id:
         return ""
     if sure.column == "valid_accuracy_eval":
         return f"{sure.corrected.value:.1f} ({sure.corrected.low:.1f}-{sure.corrected.high:.1f})"
@@ -137,8 +137,10 @@ def uncertain_sentences(trials: pd.DataFrame, judge: Judge) -> list[str]:
         return []
     sure = {plain_line(part): judge(part, ranking, ranked_by(ranking)) for part, ranking in rankings}
     known = {part: each for part, each in sure.items() if each is not None}
-    compared = [f"{part} {_possible(each)} of {len(each.trial_ids)}" for part, each in known.items()]
+    told = {part: each for part, each in known.items() if not each.too_few}
+    compared = [f"{part} {_possible(each)} of {len(each.trial_ids)}" for part, each in told.items()]
     few = [f"{part} {each.patients}" for part, each in known.items() if each.patients < FEW_PATIENTS]
+    too_few = [f"{part} {each.rarest}" for part, each in known.items() if each.too_few]
     bare = [part for part in sure if part not in known]
     found = []
     if compared:
@@ -148,10 +150,18 @@ def uncertain_sentences(trials: pd.DataFrame, judge: Judge) -> list[str]:
         )
     if few:
         found.append(f"Few patients make wide intervals; on valid there are: {', '.join(few)}.")
+    if too_few:
+        found.append(
+            f"Fewer than {LEAST_PATIENTS} patients of a class on valid ({', '.join(too_few)}) are too few to tell "
+            "trials apart or to take luck off."
+        )
     if bare:
         of = f"Of {_listed(bare)} fewer" if known else "Fewer"
         more = "" if known else " of any part"
-        found.append(f"{of} than two trials{more} have stored probabilities: luck cannot be taken off the figures.")
+        found.append(
+            f"{of} than two trials{more} have stored probabilities on the same patients: luck cannot be taken off the "
+            "figures."
+        )
     return [*found, _seed_sentence(rankings), NOT_TOLD]
 
 

@@ -45,10 +45,11 @@ def as_markdown(sheets: Sequence[Sheet]) -> str:
 
 
 def _markdown(sheet: Sheet) -> str:
-    paragraphs = [f"## {escape_markdown(plain_line(sheet.title))}\n"]
-    paragraphs += [f"{sentence}\n" for sentence in sheet.before]
-    paragraphs += [to_markdown(sheet.table)] if len(sheet.table) else []
-    return "\n".join([*paragraphs, *(f"{sentence}\n" for sentence in sheet.after)])
+    before, after = (
+        [f"{escape_markdown(plain_line(each))}\n" for each in said] for said in (sheet.before, sheet.after)
+    )
+    table = [to_markdown(sheet.table)] if len(sheet.table) else []
+    return "\n".join([f"## {escape_markdown(plain_line(sheet.title))}\n", *before, *table, *after])
 
 
 def as_csv(sheets: Sequence[Sheet]) -> str:

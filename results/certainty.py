@@ -1,6 +1,7 @@
 """How sure a ranking is: all trials that were measured on the same valid patients, compared in pairs.
 
-Early stopping and the best epoch were chosen on the same patients; that part of the luck stays in every value.
+Early stopping and the best epoch were chosen on the same patients; that part of the luck stays in every value. With few
+patients of a class nothing is claimed: all trials could be best, at any rank, and no luck is taken off.
 """
 
 from collections.abc import Sequence
@@ -10,9 +11,13 @@ import numpy as np
 
 from results.evaluation import all_metrics, image_cases, plain_metrics, study_cases
 from results.intervals import patient_weights
-from results.metrics import Floats
-from results.selection import Comparison, Corrected, bias_corrected, compare
+from results.metrics import Floats, Integers
+from results.selection import Comparison, Corrected, bias_corrected, compare, undecided
 from results.store import Store
+
+# Patients of each class. Of as many, one trial right about all and another about none differ by chance in 1 of 512
+# (McNemar's exact test), so that even the best of dozens of trials would seldom be taken for surely better.
+LEAST_PATIENTS = 10
 
 # Exported column -> metric, by study or by image, and -1 where less is better.
 RANKED_BY = {
@@ -30,16 +35,24 @@ class Certainty:
     """What is known of an order of trials.
 
     Attributes:
-        column: that the trials are ordered by. trial_ids: those compared. patients: that they were measured on.
-        comparison: of the trials, in their order. corrected: of the first, in the column's own unit; None where no
-            draw defines the metric.
+        column: that the trials are ordered by. trial_ids: those compared. best: the one with the best value.
+        patients: that they were measured on. rarest: patients of the class that has the fewest.
+        comparison: of the trials, in their order. corrected: of the best, in the column's own unit; None where no
+            draw defines the metric, or `too_few`.
     """
 
     column: str
     trial_ids: tuple[int, ...]
+    best: int
     patients: int
+    rarest: int
     comparison: Comparison
     corrected: Corrected | None
+
+    @property
+    def too_few(self) -> bool:
+        """Whether a class has too few patients for any claim."""
+        return self.rarest < LEAST_PATIENTS
 
     def rank_of(self, trial_id: int) -> tuple[int, int]:
         """The 95 % interval of its rank."""
@@ -75,13 +88,24 @@ def certainty(store: Store, data_hash: str, part: str, trial_ids: Sequence[int],
     values = np.array([sign * plain_metrics(each, [metric])[metric] for each in cases])
     if np.isnan(values).any():
         return None
+    known, patients = tuple(found), len(np.unique(cases[0].patients))
+    best, rarest = known[int(values.argmax())], _rarest(cases[0].patients, cases[0].labels)
+    if rarest < LEAST_PATIENTS:
+        return Certainty(column, known, best, patients, rarest, undecided(len(known)), None)
     draws = np.stack([of(trial, weight) for trial in range(len(cases))])
     corrected = bias_corrected(of, values, draws, weight)
     scale = sign * (100 if column == "valid_accuracy_eval" else 1)
     return Certainty(
         column,
-        tuple(found),
-        len(np.unique(cases[0].patients)),
+        known,
+        best,
+        patients,
+        rarest,
         compare(values, draws),
         None if corrected is None else corrected.scaled(scale),
     )
+
+
+def _rarest(patients: Integers, labels: Integers) -> int:
+    pairs = np.unique(np.stack([labels, patients]), axis=1)
+    return int(np.unique(pairs[0], return_counts=True)[1].min())

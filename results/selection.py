@@ -23,8 +23,8 @@ class Corrected:
     """What the best of several trials is expected to reach on patients that did not choose it.
 
     Attributes:
-        value: bias-corrected. low, high: its interval, which holds the truth more often than 95 % of the time
-            (docs/benchmarks.md). plain: the best value as it is.
+        value: bias-corrected. low, high: its interval, in simulation it holds the truth 99 to 100 % of the
+            time, 93 % with 30 patients and an AUC of 0.95 (docs/benchmarks.md). plain: the best value as it is.
     """
 
     value: float
@@ -76,6 +76,11 @@ class Comparison:
 
     could_be_best: NDArray[np.bool_]
     ranks: Integers
+
+
+def undecided(trials: int) -> Comparison:
+    """Of trials of which nothing is known: each could be best, and have any rank."""
+    return Comparison(np.ones(trials, np.bool_), np.tile([1, trials], (trials, 1)))
 
 
 def compare(values: Floats, draws: Floats) -> Comparison:

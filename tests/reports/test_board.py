@@ -13,7 +13,7 @@ from plumbing.errors import UsageError
 from reports.board import Query, judged_by, leaderboards
 from reports.matrix import matrix
 from reports.ranking import ranked
-from reports.sheets import Sheet
+from reports.sheets import Sheet, as_markdown
 from results.evaluation import measures
 from results.records import FINISHED, TrialResult
 from tests.reports.store_maker import Ended, StoreMaker
@@ -73,17 +73,44 @@ def test_the_first_ones_value_is_said_to_be_lucky_with_what_to_expect(made: Stor
     assert worse > 0 if column == "valid_brier" else worse < 0
     assert found.corrected.low <= found.corrected.value <= found.corrected.high
     digits = 1 if column == "valid_accuracy_eval" else 2
-    assert f"The first one's {column}, {first[column]:.{digits}f}, is the best of 12 and so too good" in sheet.after[1]
+    of = f"The {column} of the first of them (s, trial {first['trial']}), {first[column]:.{digits}f}"
+    assert sheet.after[1].startswith(f"{of}, is the best of 12 and so too good: ")
 
 
-def test_trials_on_other_data_and_without_probabilities_are_not_compared(made: StoreMaker) -> None:
-    measured(made, [2.0, 1.0])
-    measured(made, [0.5, 0.4], data_hash="e" * 16, name="other")
-    made.finish(made.search("imported"), 0, valid_auc=0.1)
+def test_trials_of_each_data_are_judged_apart_and_the_best_of_each_is_named(made: StoreMaker) -> None:
+    measured(made, [1.0, 0.8])
+    measured(made, [0.5, 0.4, 0.0], data_hash="e" * 16, name="other")
+    made.finish(made.search("imported"), 0, valid_auc=0.999)
     sheet = board(made, top=9)
-    assert len(sheet.numbers) == 5
-    assert sheet.numbers["rank_low"].notna().tolist() == [search == "s" for search in sheet.numbers["search"]]
-    assert sheet.after[0].startswith("2 trials were measured on the same 60 valid patients")
+    assert sheet.numbers.iloc[0]["search"] == "imported"
+    known = sheet.numbers[sheet.numbers["rank_low"].notna()]
+    assert known.groupby("search").size().to_dict() == {"other": 3, "s": 2}
+    assert known.groupby("search")["rank_high"].max().to_dict() == {"other": 3, "s": 2}
+    told = [sentence.split(",")[0] for sentence in sheet.after if sentence.startswith("The valid_auc of the first of")]
+    firsts = known.groupby("search")["trial"].first()
+    assert told == [f"The valid_auc of the first of them ({search}" for search in ("s", "other")]
+    assert f"(other, trial {firsts['other']})" in " ".join(sheet.after)
+    assert "rank_95 and could_be_best count trials measured on the same patients alone." in sheet.after
+
+
+def test_where_all_trials_are_compared_no_word_is_lost_on_others(made: StoreMaker) -> None:
+    measured(made, [2.0, 1.0])
+    assert not any(sentence.startswith("rank_95 and") for sentence in board(made).after)
+
+
+@pytest.mark.parametrize(("patients", "told"), [(9, True), (10, False)])
+def test_with_few_patients_of_a_class_nothing_is_claimed(made: StoreMaker, patients: int, told: bool) -> None:
+    labels = [1] * patients + [0] * 40
+    made.images("XR_HAND", dict.fromkeys(("train", "valid", "test"), labels))
+    search = made.search()
+    for number, strength in enumerate([9.0, -9.0]):  # right about all, and about none
+        made.measure(search, number, strength)
+    sheet = board(made)
+    few = "2 trials were measured on the same 49 valid patients, 9 of a class: too few to tell the trials apart"
+    assert sheet.after[0].startswith(few) == told
+    assert sheet.numbers["could_be_best"].tolist() == [True, told]
+    assert sheet.table["rank_95"].tolist() == (["1-2", "1-2"] if told else ["1-1", "2-2"])
+    assert any("too good" in sentence for sentence in sheet.after) != told
 
 
 def test_nothing_is_said_of_one_trial_or_of_a_test_column(made: StoreMaker) -> None:
@@ -133,6 +160,43 @@ def test_what_is_not_there_is_told_with_the_mend(made: StoreMaker, query: dict[s
     with pytest.raises(UsageError) as raised:
         board(made, **query)
     assert str(raised.value).startswith(told)
+
+
+@pytest.mark.parametrize("form", ["matrix", "boards"])
+def test_a_part_that_is_none_is_told_with_the_choices(made: StoreMaker, form: str) -> None:
+    measured(made, [1.0])
+    with pytest.raises(UsageError, match=r"--part 'XR_TOE': no such part; give one of XR_ELBOW"):
+        matrix(made.trials(), Query(part="XR_TOE")) if form == "matrix" else board(made, part="XR_TOE")
+
+
+@pytest.mark.parametrize("option", [("--top", 3), ("--columns", "rank"), ("--group-by", "engine")])
+def test_matrix_refuses_what_it_would_not_obey(made: StoreMaker, command: Command, option: tuple[str, object]) -> None:
+    ended = command("leaderboard", "--matrix", *option, "--store", made.url)
+    told = f"--matrix has the best of each architecture and part; leave out {option[0]}"
+    assert (ended.code, ended.out, ended.err.strip().endswith(told)) == (2, "", True)
+
+
+def test_matrix_shows_imports_by_what_they_have(made: StoreMaker) -> None:
+    measured(made, [1.0])
+    made.finish(made.search("imported", kind="import"), 0, accuracies=(90.0, 81.5, 70.0), architecture="old")
+    sheet = matrix(made.trials(), Query())
+    assert sheet.table.set_index("architecture").loc["old", "XR_HAND"] == "81.50 %"
+    assert sheet.before == (
+        "The best trial of each architecture and part, by valid_accuracy_eval (per cent), valid_auc.",
+    )
+
+
+def test_since_without_a_match_says_so(made: StoreMaker, command: Command) -> None:
+    measured(made, [1.0])
+    ended = command("leaderboard", "--since", "2999-01-01", "--store", made.url)
+    assert (ended.code, ended.out) == (0, "The store holds no trial that ended on 2999-01-01 or later yet.\n")
+
+
+def test_a_hostile_search_name_is_harmless_in_the_sentences_too(made: StoreMaker) -> None:
+    measured(made, [2.0, 1.0], name="<script>a|b\n`c`")
+    text = as_markdown([board(made)])
+    assert "(&lt;script&gt;a\\|b \\`c\\`, trial 0)" in text
+    assert "<script" not in text
 
 
 def test_matrix_holds_the_best_of_each_architecture_and_part(made: StoreMaker) -> None:

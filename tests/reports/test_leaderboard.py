@@ -222,7 +222,7 @@ def test_command_shows_top_rows(made: StoreMaker, command: Command) -> None:
 
 
 def test_empty_store_gives_one_line(made: StoreMaker, command: Command) -> None:
-    assert command("leaderboard", "--store", made.url) == Ended(0, "The store holds no trials yet.\n", "")
+    assert command("leaderboard", "--store", made.url) == Ended(0, "The store holds no trial yet.\n", "")
 
 
 def test_known_part_without_trials_gives_one_line(made: StoreMaker, command: Command) -> None:
@@ -230,7 +230,7 @@ def test_known_part_without_trials_gives_one_line(made: StoreMaker, command: Com
 
     ended = command("leaderboard", "--store", made.url, "--part", "XR_ELBOW")
 
-    assert ended == Ended(0, "XR_ELBOW: the store holds no trials of this part yet.\n", "")
+    assert ended == Ended(0, "The store holds no trial of XR_ELBOW yet.\n", "")
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_empty_store_makes_a_page_that_says_so(made: StoreMaker, tmp_path: Path)
 
     assert "The store holds no searches yet." in page.text
     assert "The store holds no trials yet." in page.text
-    assert (tmp_path / "out" / "leaderboard.md").read_text() == "# Leaderboard\n\nThe store holds no trials yet.\n"
+    assert (tmp_path / "out" / "leaderboard.md").read_text() == "# Leaderboard\n\nThe store holds no trial yet.\n"
 
 
 def test_failed_trials_only_make_a_page_with_their_reasons(made: StoreMaker, tmp_path: Path) -> None:
