@@ -110,7 +110,7 @@ def decode_images(listed: Listed, store: PixelStore, sizes: Collection[int]) -> 
     left_out = tuple(LeftOut(path, unreadable[digests[path]]) for path in images.loc[broken, "path"])
     images = images[~broken].reset_index(drop=True)
     absent = check_classes(listed.task, images, listed.data)
-    return Dataset(listed.task, listed.root, images, (*listed.left_out, *left_out), _hash(images), absent)
+    return Dataset(listed.task, listed.root, images, (*listed.left_out, *left_out), data_hash_of(images), absent)
 
 
 def sized_pixels(dataset: Dataset, store: PixelStore, size: int) -> SizedPixels:
@@ -146,7 +146,12 @@ def _of_parts(path: str, parts: tuple[str, ...]) -> bool:
     return part in parts or part not in PARTS
 
 
-def _hash(images: pd.DataFrame) -> str:
+def data_hash_of(images: pd.DataFrame) -> str:
+    """What names these images as they are: of the same images in the same splits it is the same.
+
+    Args:
+        images: columns path, digest, label (the task's class) and split; sorted by part, then path.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for row in images[["path", "digest", "label", "split"]].itertuples(index=False):
         digest.update("\x1f".join(map(str, row)).encode() + b"\x1e")

@@ -181,7 +181,7 @@ def _unusable(relative: str) -> str | None:
 def _empty_studies(root: Path, folder: str, known: set[str], labels: dict[str, int]) -> Iterator[LeftOut]:
     """Studies, listed or found as folders, of which no image was used or named already."""
     found = {
-        path.relative_to(root / folder).as_posix()
+        _text(path.relative_to(root / folder).as_posix())
         for part in PARTS
         for path in sorted((root / folder / part).glob("*/*"))
         if path.is_dir()

@@ -13,10 +13,8 @@ from reports.tables import interval_text, plain_line
 from reports.top_trials import SPLITS, Studies, TopTrial
 from results.metrics import Floats
 from results.rates import wilson_interval
-from results.thresholds import net_benefit, net_benefit_of_all, threshold_at_sensitivity, youden_threshold
+from results.thresholds import SENSITIVE, YOUDEN, chosen_thresholds, net_benefit, net_benefit_of_all
 
-SENSITIVITY = 0.90
-YOUDEN, SENSITIVE = "Youden", f"sensitivity {SENSITIVITY:.2f}"
 COLUMNS = [
     "part_body", "rank", "search", "trial", "label", "split", "studies", "threshold", "chosen_by", "net_benefit",
     "net_benefit_of_all", "sensitivity", "sensitivity_low", "sensitivity_high", "specificity", "specificity_low",
@@ -35,10 +33,7 @@ def benefit_table(top: Sequence[TopTrial]) -> pd.DataFrame:
     rows = []
     for trial in top[:1]:
         valid = trial.splits["valid"]
-        chosen = {
-            YOUDEN: youden_threshold(valid.abnormal, valid.scaled),
-            SENSITIVE: threshold_at_sensitivity(valid.abnormal, valid.scaled, SENSITIVITY),
-        }
+        chosen = chosen_thresholds(valid.abnormal, valid.scaled)
         for split, studies in trial.splits.items():
             rows += _rows(trial, split, studies, THRESHOLDS, [""] * len(THRESHOLDS))
             rows += _rows(trial, split, studies, np.array(list(chosen.values())), list(chosen))

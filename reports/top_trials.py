@@ -14,8 +14,8 @@ import pandas as pd
 from plumbing.errors import StoreError
 from reports.accuracy_plot import row_labels
 from reports.ranking import ranked
-from results.calibration import apply_temperature, fit_temperature
-from results.evaluation import as_abnormal, study_cases
+from results.calibration import fit_temperature
+from results.evaluation import as_abnormal, calibrated, study_cases
 from results.metrics import Floats, Integers
 from results.records import ImageList
 from results.store import Store
@@ -44,8 +44,9 @@ class TopTrial:
     """A trial and what it said of each study.
 
     Attributes:
-        label: unique among the part's trials. splits: `SPLITS` to their studies, valid always there; a split without
-            stored probabilities, or with one class only, is left out.
+        label: unique among the part's trials. data_hash: trials that share it were measured on the same studies.
+        splits: `SPLITS` to their studies, valid always there; a split without stored probabilities, or with one class
+            only, is left out.
     """
 
     part: str
@@ -53,6 +54,7 @@ class TopTrial:
     search: str
     trial: int
     label: str
+    data_hash: str
     temperature: float
     splits: Mapping[str, Studies]
 
@@ -94,7 +96,7 @@ def top_trials(store: Store, trials: pd.DataFrame, part: str, top: int = TOP) ->
     for label, row in zip(row_labels(rows), rows.itertuples(index=False), strict=True):
         temperature, splits = _splits(store, row.trial_id, partial(lists, row.data_hash))
         if "valid" in splits:
-            found.append(TopTrial(part, row.rank, row.search, row.trial, label, temperature, splits))
+            found.append(TopTrial(part, row.rank, row.search, row.trial, label, row.data_hash, temperature, splits))
         if len(found) == top:
             break
     return found
@@ -126,6 +128,6 @@ def _splits(
 
 
 def _studies(images: ImageList, probability: Floats, temperature: float) -> Studies:
-    raw = as_abnormal(study_cases(images, probability))
-    scaled = as_abnormal(study_cases(images, apply_temperature(probability, temperature)))
+    cases = study_cases(images, probability)
+    raw, scaled = as_abnormal(cases), as_abnormal(calibrated(cases, temperature))
     return Studies(raw.labels, raw.patients, raw.probability[:, 0], scaled.probability[:, 0])

@@ -8,12 +8,14 @@ abnormal was found: P(abnormal) is the sum over the seven abnormal classes.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from results import metrics
+from results.calibration import apply_temperature
 from results.intervals import patient_weights, percentile_intervals
 from results.metrics import ALL_PARTS_CLASSES, FIRST_ABNORMAL, Floats, Integers
 from results.records import ImageList, Measure
@@ -64,20 +66,20 @@ def all_metrics(cases: Cases, weight: Floats, names: Sequence[str] = METRICS) ->
     """
     labels, probability = cases.labels, cases.probability
     classes = probability.shape[1]
-    counts = _confusion(cases, weight)
-    called = counts if classes == 1 else _confusion(as_abnormal(cases), weight)
+    counts = cache(lambda: _confusion(cases, weight))
+    called = counts if classes == 1 else cache(lambda: _confusion(as_abnormal(cases), weight))
     make: dict[str, Callable[[], Floats]] = {
         "auc": lambda: (
             metrics.auc(labels == 1, probability[:, 0], weight)
             if classes == 1
             else metrics.macro_auc(labels, probability, weight)
         ),
-        "accuracy": lambda: metrics.accuracy(counts),
-        "kappa": lambda: metrics.kappa(counts),
-        "sensitivity": lambda: metrics.sensitivity(called),
-        "specificity": lambda: metrics.specificity(called),
-        "precision": lambda: metrics.precision(called),
-        "f1": lambda: metrics.f1(called),
+        "accuracy": lambda: metrics.accuracy(counts()),
+        "kappa": lambda: metrics.kappa(counts()),
+        "sensitivity": lambda: metrics.sensitivity(called()),
+        "specificity": lambda: metrics.specificity(called()),
+        "precision": lambda: metrics.precision(called()),
+        "f1": lambda: metrics.f1(called()),
         "brier": lambda: metrics.brier(labels, probability, weight),
     }
     return {name: make[name]() for name in names}
@@ -89,6 +91,11 @@ def as_abnormal(cases: Cases) -> Cases:
         return cases
     p_abnormal = np.clip(cases.probability[:, FIRST_ABNORMAL:].sum(axis=1, keepdims=True), 0.0, 1.0)
     return Cases((cases.labels >= FIRST_ABNORMAL).astype(np.int64), cases.patients, p_abnormal)
+
+
+def calibrated(cases: Cases, temperature: float) -> Cases:
+    """The same with probabilities that mean what they say; a study's mean is scaled, as `predict` does it."""
+    return Cases(cases.labels, cases.patients, apply_temperature(cases.probability, temperature))
 
 
 def _confusion(cases: Cases, weight: Floats) -> Floats:

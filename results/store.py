@@ -99,6 +99,15 @@ class Store:
             counts = {row[0]: row[1] for row in connection.execute(kept)}
         return {each: Summary(by_state.get(each, {}), bests.get(each), counts.get(each, 0)) for each in ids}
 
+    def progress(self) -> tuple[Any, ...]:
+        """What is the same again as long as no search has begun and no trial has begun, ended or lost its model."""
+        trials, group = schema.trials.c, (schema.trials.c.search_id, schema.trials.c.state)
+        counted = sa.func.count(), sa.func.sum(trials.number), sa.func.count(trials.model_path)
+        states = sa.select(*group, *counted).group_by(*group)
+        with self.engine.connect() as connection:
+            searches = connection.execute(sa.select(sa.func.count()).select_from(schema.searches)).scalar()
+            return searches, *sorted(tuple(row) for row in connection.execute(states))
+
     def create_search(self, new: NewSearch) -> Search:
         """Store a search.
 
@@ -208,6 +217,12 @@ class Store:
         with self._writing() as connection:
             self._leave_running(connection, trial_id, values)
 
+    def remove_running(self, trial_ids: Sequence[int]) -> None:
+        """Remove trials that were begun and have no result; those that ended stay."""
+        wanted = sa.and_(schema.trials.c.id.in_(trial_ids), schema.trials.c.state == RUNNING)
+        with self._writing() as connection:
+            connection.execute(sa.delete(schema.trials).where(wanted))
+
     def forget_model(self, trial_id: int) -> None:
         """Store that a trial's model is no longer kept."""
         with self._writing() as connection:
@@ -234,10 +249,13 @@ class Store:
                     values += [None] * (row.epoch - len(values)) + [value]
         return found
 
-    def measures(self) -> list[tuple[int, Measure]]:
-        """All trials' metrics, with their trial's id."""
+    def measures(self, level: str | None = None) -> list[tuple[int, Measure]]:
+        """All trials' metrics, by image and by study or by one of them, with their trial's id."""
+        query = sa.select(schema.metrics)
+        if level is not None:
+            query = query.where(schema.metrics.c.level == level)
         with self.engine.connect() as connection:
-            rows = connection.execute(sa.select(schema.metrics)).all()
+            rows = connection.execute(query).all()
         return [(row[0], Measure(*row[1:])) for row in rows]
 
     def probabilities(self, trial_id: int, split: str) -> np.ndarray | None:

@@ -5,6 +5,22 @@ from numpy.typing import NDArray
 
 from results.metrics import Floats, Integers
 
+SENSITIVITY = 0.90
+YOUDEN, SENSITIVE = "Youden", f"sensitivity {SENSITIVITY:.2f}"
+
+
+def chosen_thresholds(label: Integers, probability: Floats) -> dict[str, float]:
+    """How a threshold was chosen -> the threshold.
+
+    Args:
+        label: (cases,) in {0, 1} of valid, both present. probability: (cases,), calibrated.
+    Raises: ValueError where a class is absent.
+    """
+    return {
+        YOUDEN: youden_threshold(label, probability),
+        SENSITIVE: threshold_at_sensitivity(label, probability, SENSITIVITY),
+    }
+
 
 def youden_threshold(label: Integers, probability: Floats) -> float:
     """The threshold with the largest sensitivity + specificity - 1; of several the one nearest to 0.5.
@@ -23,7 +39,7 @@ def youden_threshold(label: Integers, probability: Floats) -> float:
     return float(best[np.abs(best - 0.5).argmin()])
 
 
-def threshold_at_sensitivity(label: Integers, probability: Floats, sensitivity: float = 0.90) -> float:
+def threshold_at_sensitivity(label: Integers, probability: Floats, sensitivity: float = SENSITIVITY) -> float:
     """The largest threshold that finds at least this share of abnormal cases.
 
     Args:

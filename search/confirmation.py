@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from plumbing import VERSION
-from plumbing.errors import StoreError
 from plumbing.progress import console
 from plumbing.seeds import seed_of
 from results.records import CONFIRM, RUNNING, NewSearch, Search, Trial
@@ -19,7 +18,8 @@ from search.engines.tried import key_of
 from search.loop import SearchRun, run_search
 from search.models import ModelKeeper, best_trials
 from search.options import MOST
-from search.stopping import Stopping, is_over
+from search.plan import confirmations_of, known_confirmations
+from search.stopping import is_over
 from search.training.checkpoints import Checkpoints
 from spaces.declaration import Configuration
 
@@ -54,24 +54,31 @@ class ListedProposals:
         """Nothing is held open."""
 
 
-def confirm(run: SearchRun, best: int, batch_trials: int, started: float) -> None:
-    """Train the best trials of an ended search again, what was trained before left out.
+def confirm(run: SearchRun, best: int, batch_trials: int) -> None:
+    """Train the best trials of an ended search again, what was trained before left out, within the search's time.
+
+    A training that a kill left under way is begun again where it is still wanted. Where it is not, because there are
+    other best trials or fewer are asked for, its row is removed: it holds no result, and a training that was too large
+    for the machine must not stand in the way of a command that leaves it out.
 
     Args:
-        best: so many trials of the search, as the objective ranks them. started: no seed is begun once the search's
-            `stopping` is over since then.
-    Raises: SearchFailed as `run_search`; StoreError where the name of the confirming search is another's.
+        best: so many trials of the search, as the objective ranks them.
+    Raises: SearchFailed where memory ran out; StoreError where the name of the confirming search is another's.
     """
     confirmed = best_trials(run.store.trials(run.search.id), best)
-    search = _search_of(run.store, run.search)
-    for place, seed in enumerate(_seeds(run.search), start=1):
+    if not confirmed:
+        return
+    search, seeds = _search_of(run.store, run.search), _seeds(run.search)
+    _remove_unwanted(run.store, search, confirmed, seeds)
+    for place, seed in enumerate(seeds, start=1):
         proposals, ended = list(_proposals(run.store, search, confirmed, seed)), _ended(run.store, search)
-        if all(each.number in ended for each in proposals):
+        wanted = {each.number for each in proposals}
+        if wanted <= ended:
             continue
-        if is_over(run.stopping, started):
+        if is_over(run.stopping):
             console().print("--timeout is over; the same command goes on confirming", markup=False)
             return
-        console().print(f"{len(confirmed)} best trials again, seed {place} of {SEEDS}", markup=False)
+        console().print(f"the best {len(confirmed)} again, seed {place} of {SEEDS}", markup=False)
         run_search(
             replace(
                 run,
@@ -80,10 +87,13 @@ def confirm(run: SearchRun, best: int, batch_trials: int, started: float) -> Non
                 setting=replace(run.setting, search_seed=seed),
                 keeper=ModelKeeper(run.store, search, run.keeper.folder / CONFIRM, 0),
                 checkpoints=Checkpoints(run.checkpoints.folder / CONFIRM),  # the search's own are for its promotions
-                trials=max(each.number for each in proposals) + 1,
-                stopping=Stopping(),
+                trials=len(ended | wanted),
+                stopping=replace(run.stopping, no_gain=None),
+                ends_on_failures=False,  # that a trial fails under other seeds is what was asked
             )
         )
+        if not wanted <= _ended(run.store, search):
+            return  # its time is over, as was told
 
 
 def _seeds(search: Search) -> list[int]:
@@ -91,16 +101,13 @@ def _seeds(search: Search) -> list[int]:
 
 
 def _search_of(store: Store, confirmed: Search) -> Search:
-    name = f"{confirmed.name}-{CONFIRM}"
-    known = store.search(name)
+    known = known_confirmations(store, confirmed.name)
     if known is not None:
-        if known.kind != CONFIRM:
-            raise StoreError(f"a search named {name} is in the store already; give --name another name than before it")
         return known
     details = {name: value for name, value in confirmed.details.items() if name != "left_out"}
     return store.create_search(
         NewSearch(
-            name=name,
+            name=confirmations_of(confirmed.name),
             kind=CONFIRM,
             engine=confirmed.engine,
             code_version=VERSION,
@@ -111,6 +118,13 @@ def _search_of(store: Store, confirmed: Search) -> Search:
             details=details,
         )
     )
+
+
+def _remove_unwanted(store: Store, search: Search, confirmed: Sequence[Trial], seeds: Collection[int]) -> None:
+    """Remove the trainings under way that are none of these trials' under these seeds."""
+    wanted = {_what(trial) for trial in confirmed}
+    under_way = [trial for trial in store.trials(search.id) if trial.state == RUNNING]
+    store.remove_running([each.id for each in under_way if each.seed not in seeds or _what(each) not in wanted])
 
 
 def _proposals(store: Store, search: Search, confirmed: Sequence[Trial], seed: int) -> Iterator[Proposal]:

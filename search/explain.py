@@ -21,10 +21,11 @@ def explain(plan: Plan) -> str:
     """What will be searched, what is extracted for it and how large, what is there already, and how long it takes."""
     options = plan.options
     pruner = "" if options.pruner == "none" else f" with {options.pruner} pruner"
+    confirming = f", then the best {options.confirm} again under fresh seeds" if options.confirm else ""
     lines = [
         f"search {options.name}: {options.trials} trials of up to {options.epochs} epochs, {options.objective} "
         f"maximised by {options.engine} {options.sampler}{pruner} in batches of {options.batch_trials}, "
-        f"seed {options.seed}",
+        f"seed {options.seed}{confirming}",
         f"data {plan.listed.root}: {options.part}, "
         + ", ".join(f"{count} {split}" for split, count in plan.counts.items())
         + f"; {len(plan.listed.left_out)} left out",

@@ -16,12 +16,15 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
 from features.forward import processors
 from plumbing import VERSION
 from plumbing.errors import SearchFailed
+from radiographs.parts import class_names
+from results.card import add_card, model_card
 from results.records import FAILED, FINISHED, RUNNING, NewTrial, Search, Trial
 from results.store import Store
 from search.engines import Engine, Proposal
@@ -40,6 +43,7 @@ class SearchRun:
     """All that the loop works with.
 
     Attributes:
+        ends_on_failures: whether three failures in a row for one reason end it.
         clock: the engine's own time, which the loop measures.
     """
 
@@ -52,13 +56,15 @@ class SearchRun:
     trials: int
     checkpoints: Checkpoints
     stopping: Stopping
+    ends_on_failures: bool = True
     clock: Clock = field(default_factory=Clock)
 
 
 def run_search(run: SearchRun) -> None:
     """Run trials until there are as many as asked for, none is left to try, or there is reason to stop.
 
-    Raises: SearchFailed after three failures in a row for the same reason, or where memory ran out beside the trials.
+    Raises: SearchFailed after three failures in a row for the same reason where the run `ends_on_failures`, or where
+        memory ran out beside the trials.
     """
     known = {trial.number: trial for trial in run.store.trials(run.search.id)}
     ended = {number: trial for number, trial in known.items() if trial.state != RUNNING}
@@ -80,7 +86,6 @@ def _run_batches(
 ) -> str | None:
     """Run batch after batch; why it ended before there were as many trials as asked for, None where there are."""
     begun = {number: trial.configuration for number, trial in known.items()}
-    started = time.monotonic()
     while True:
         with run.clock:
             batch = run.engine.propose(run.trials, begun)
@@ -88,7 +93,7 @@ def _run_batches(
             return None if len(ended) >= run.trials else "every configuration of the space was tried"
         fresh = [each for each in batch if each.number not in ended]
         before = [trial for number, trial in sorted(ended.items()) if number < batch[0].number]
-        if fresh and (why := reason_to_stop(run.stopping, before, run.setting.epochs, started)):
+        if fresh and (why := reason_to_stop(run.stopping, before, run.setting.epochs)):
             return why
         if fresh:
             for trial in _run_batch(run, fresh, known, bar):
@@ -101,7 +106,8 @@ def _run_batches(
                 run.engine.tell(trial, histories[trial.id])
         if fresh:  # an engine that is still being told what ended before knows of fewer
             run.checkpoints.keep_only(run.engine.may_go_on())
-        if failure := _failures_in_a_row(ended, [each.number for each in fresh]):
+        failure = _failures_in_a_row(ended, [each.number for each in fresh]) if run.ends_on_failures else None
+        if failure:
             run.engine.save()
             raise SearchFailed(failure)
 
@@ -216,10 +222,27 @@ def _keep(run: SearchRun, trial: Trial, attempt: Attempt) -> Trial:
         if attempt.trained.checkpoint is not None:
             run.checkpoints.save(trial.number, attempt.trained.checkpoint)
         if result.state == FINISHED and (path := run.keeper.path_for(trial, result.value)) is not None:
-            run.keeper.save(attempt.trained.save, path)
+            run.keeper.save(partial(_write_model, run, trial, attempt.trained), path)
             result = replace(result, model_path=str(path.resolve()))
         run.store.finish_trial(trial.id, result)
     return run.store.trials(run.search.id, trial.number)[0]
+
+
+def _write_model(run: SearchRun, trial: Trial, trained: Trained, path: Path) -> None:
+    size = trial.image_size
+    facts = {
+        "model": trial.model_name,
+        "task": trial.part_body,
+        "classes": class_names(trial.part_body),
+        "input": f"Pillow: image.convert('L').resize(({size}, {size}), Resampling.BILINEAR), as float32 in 0..255",
+        "name_code": trial.name_code,
+        "search": run.search.name,
+        "trial": trial.number,
+        "data_hash": run.search.data_hash,
+        "code_version": trial.code_version,
+    }
+    trained.save(path)
+    add_card(path, model_card(facts, run.setting.lists["valid"], trained.result.probabilities["valid"]))
 
 
 def _out_of_memory() -> type[BaseException]:

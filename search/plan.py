@@ -14,7 +14,7 @@ from radiographs.parts import class_names
 from radiographs.splits import SPLITS
 from radiographs.synthetic import draw_with_progress_bar
 from results.connection import sqlite_path
-from results.records import Search
+from results.records import CONFIRM, IMPORT, SEARCH, Search
 from results.store import Store
 from search.constraints import Constraints
 from search.enqueue import BEST_OF, enqueued
@@ -136,11 +136,48 @@ def _plan_of_own_model(options: Options, own: OwnModel, known: Search | None) ->
 
 
 def known_search(options: Options) -> Search | None:
-    """The search of that name where it was begun before."""
+    """The search of that name where it was begun before.
+
+    Raises: StoreError where the name, or with `--confirm` that of its confirmations, is taken by something else.
+    """
     if not store_exists(options.store):
         return None
     with opened(options.store) as store:
-        return store.search(options.name)
+        known = store.search(options.name)
+        if known is not None and known.kind != SEARCH:
+            raise StoreError(
+                f"--name {options.name}: the store has {_kind(known)} under that name; give another --name"
+            )
+        if options.confirm:
+            known_confirmations(store, options.name)
+        return known
+
+
+def known_confirmations(store: Store, name: str) -> Search | None:
+    """The search that holds the confirmations of the search of that name, where they were begun before.
+
+    Raises: StoreError where its name is taken by something else.
+    """
+    known = store.search(confirmations_of(name))
+    if known is not None and (known.kind != CONFIRM or known.settings.get("confirms") != name):
+        raise StoreError(
+            f"--confirm needs the name {known.name}, but the store has {_kind(known)} under that name; "
+            f"give another --name than {name}"
+        )
+    return known
+
+
+def confirmations_of(name: str) -> str:
+    """The name of the search that holds the confirmations of the search of that name."""
+    return f"{name}-{CONFIRM}"
+
+
+def _kind(search: Search) -> str:
+    return {
+        SEARCH: "a search",
+        IMPORT: "an import",
+        CONFIRM: f"the confirmations of {search.settings.get('confirms')}",
+    }[search.kind]
 
 
 @contextmanager

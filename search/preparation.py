@@ -141,8 +141,6 @@ def _open_search(store: Store, plan: Plan, dataset: Dataset, command: str) -> Se
 
 
 def _check_unchanged(known: Search, settings: Mapping[str, Any]) -> None:
-    if known.kind != SEARCH:
-        raise StoreError(f"{known.name} is a {known.kind} in this store, no search; give another --name")
     if unknown := set(settings) - set(known.settings):
         raise StoreError(
             f"search {known.name} was begun by an older version of this program, which knew nothing of "

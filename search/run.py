@@ -50,7 +50,7 @@ def run(options: Options, command: str) -> int:
     with prepare(plan, command) as search_run:
         run_search(search_run)
         if options.confirm:
-            confirm(search_run, options.confirm, options.batch_trials, started)
+            confirm(search_run, options.confirm, options.batch_trials)
         trials = search_run.store.trials(search_run.search.id)
         print(told(trials, search_run.store.measures(), options))
         print(f"{options.engine} {options.sampler} itself took {search_run.clock.seconds:.1f} s")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from results.records import FINISHED, Trial
@@ -13,7 +13,7 @@ class Stopping:
     """Reasons to stop, looked at between batches.
 
     Attributes:
-        seconds: begin no batch after so many in this process.
+        seconds: begin no batch after so many since `started`, by the monotonic clock.
         no_gain: stop once so many ended trials in a row, in the order of their numbers, have not raised the best value
             among finished ones. Trials that were given fewer epochs than the search allows, as in Hyperband's first
             rounds, are not counted.
@@ -21,21 +21,21 @@ class Stopping:
 
     seconds: float | None = None
     no_gain: int | None = None
+    started: float = field(default_factory=time.monotonic)
 
 
-def is_over(stopping: Stopping, started: float) -> bool:
-    """Whether its seconds have passed since then, by the monotonic clock."""
-    return stopping.seconds is not None and time.monotonic() - started >= stopping.seconds
+def is_over(stopping: Stopping) -> bool:
+    """Whether its seconds have passed."""
+    return stopping.seconds is not None and time.monotonic() - stopping.started >= stopping.seconds
 
 
-def reason_to_stop(stopping: Stopping, ended: Sequence[Trial], epochs: int, started: float) -> str | None:
+def reason_to_stop(stopping: Stopping, ended: Sequence[Trial], epochs: int) -> str | None:
     """Why to stop, for a person; None where there is no reason.
 
     Args:
         ended: the trials of earlier batches, in the order of their numbers. epochs: that the search allows a trial.
-        started: by the monotonic clock.
     """
-    if is_over(stopping, started):
+    if is_over(stopping):
         return f"--timeout {stopping.seconds:g} s is over; the same command goes on"
     since = trials_without_gain(ended, epochs)
     if stopping.no_gain is not None and since >= stopping.no_gain:

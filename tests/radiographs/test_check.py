@@ -1,6 +1,7 @@
 """`radiographs.check`: counts, what is left out, duplicates, leaks."""
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,20 @@ def test_everything_left_out_is_named_with_its_reason(small: Mura, capsys: pytes
         "valid/XR_HAND/patient00099/study1_negative": "a study without images",
     }
     assert sum(found["used"]["XR_HAND"].values()) == 22
+
+
+@pytest.mark.parametrize("inside", [[], ["image1.png"]])
+def test_a_study_folder_whose_name_is_not_utf_8_stands_once_in_both_documents(
+    small: Mura, capsys: pytest.CaptureFixture[str], inside: list[str]
+) -> None:
+    study = small.root / "valid/XR_HAND/patient00099" / os.fsdecode(b"study\xff_positive")
+    study.mkdir(parents=True)
+    for name in inside:
+        (study / name).touch()
+    (left,) = document(capsys, small.root)["left_out"]
+    assert left["path"] == "/".join(["valid/XR_HAND/patient00099/study\ufffd_positive", *inside])
+    assert left["path"].encode("utf-8")  # no lone surrogate
+    assert command(capsys, small.root).out.count("patient00099") == 1
 
 
 def test_equal_files_are_told_as_one_group(small: Mura, capsys: pytest.CaptureFixture[str]) -> None:

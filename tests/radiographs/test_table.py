@@ -65,6 +65,21 @@ def test_a_file_whose_name_is_not_utf_8_is_named_and_can_be_printed(small: Mura)
     assert path.encode("utf-8")
 
 
+@pytest.mark.parametrize(
+    ("inside", "reason"), [([], "a study without images"), (["image1.png"], "a name that is not UTF-8")]
+)
+def test_a_study_folder_whose_name_is_not_utf_8_is_named_once_and_can_be_printed(
+    small: Mura, inside: list[str], reason: str
+) -> None:
+    """It was named twice, the second time by a name that neither a terminal nor JSON takes."""
+    study = small.root / "valid/XR_HAND/patient00099" / os.fsdecode(b"study\xff_positive")
+    study.mkdir(parents=True)
+    for name in inside:
+        (study / name).touch()
+    expected = "/".join(["valid/XR_HAND/patient00099/study\ufffd_positive", *inside])
+    assert [(left.path, left.reason) for left in scan(small.root).left_out] == [(expected, reason)]
+
+
 def test_an_image_listed_twice_counts_once(small: Mura) -> None:
     path = "train/XR_HAND/patient00000/study1_negative/image1.png"
     append(small.root / "train_image_paths.csv", f"MURA-v1.1/{path}")

@@ -276,6 +276,19 @@ def test_failed_trial_keeps_its_reason(store: Store, search: Search, new_trial: 
     assert [(each.state, each.reason) for each in store.trials()] == [("failed", "out of memory")]
 
 
+def test_only_trials_that_are_running_are_removed(
+    store: Store, search: Search, new_trial: Callable[..., NewTrial], result: Callable[..., TrialResult]
+) -> None:
+    trials = store.start_trials(search.id, [new_trial(number) for number in range(4)])
+    store.finish_trial(trials[0].id, result())
+    store.fail_trial(trials[1].id, "out of memory", 1.0)
+    store.remove_running([trial.id for trial in trials[:3]])
+    assert [(each.number, each.state) for each in store.trials()] == [(0, "finished"), (1, "failed"), (3, "running")]
+    assert store.histories() == {trials[0].id: dict(result().history)}
+    store.remove_running([])
+    assert len(store.trials()) == 3
+
+
 def test_image_list_comes_back_as_it_was(store: Store) -> None:
     images = ImageList(("a.png", "b.png"), ("p1", "p2"), ("p1/s1", "p2/s1"), np.array([0, 1]))
     store.save_image_list("d1", "XR_HAND", "test", images)

@@ -1,11 +1,15 @@
 """The best trials trained again under fresh seeds: by the same code, once each, whatever is killed between."""
 
 import json
+import time
+from typing import Any
 
 import pytest
 
-from results.records import CONFIRM
+from results.records import CONFIRM, IMPORT, NewSearch
 from results.store import Store
+from search.training.fitting import TrialFailed
+from search.training.trial import Setting
 from tests.search.conftest import Searcher, killed
 from tests.search.kills import before_commit
 
@@ -24,6 +28,14 @@ def confirmed(searcher: Searcher, best: int = 2, **fixed: object) -> tuple[objec
 
 def fresh(searcher: Searcher) -> list[dict[str, object]]:
     return [trial for trial in searcher.trials() if trial["search"] == f"XR_WRIST-optuna-{CONFIRM}"]
+
+
+def names(searcher: Searcher) -> list[str]:
+    store = Store.open(searcher.store)
+    try:
+        return [search.name for search in store.searches()]
+    finally:
+        store.close()
 
 
 def test_the_best_are_trained_again_under_five_seeds_and_the_search_itself_is_as_it_was(
@@ -85,6 +97,88 @@ def test_without_time_nothing_is_confirmed_and_the_command_without_the_limit_goe
     assert len(fresh(searcher)) == 10
 
 
+def test_time_that_ends_among_the_trainings_of_a_seed_ends_their_batch(
+    searcher: Searcher, other: Searcher, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A seed was trained to its end, of however many trials."""
+    import search.loop
+
+    assert searcher.here(capsys, *confirmed(searcher, 4)[:-2]).code == 0
+    train, seconds = search.loop.run_trial, 2.0
+
+    def slow(*arguments: Any) -> Any:
+        time.sleep(seconds)
+        return train(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("search.loop.run_trial", slow)
+        ended = searcher.here(capsys, *confirmed(searcher, 4), "--timeout", seconds)
+    assert (ended.code, len(fresh(searcher))) == (0, 2)
+    assert ended.err.count("--timeout") == 1
+    assert "--timeout 2 s is over; the same command goes on: 2 trials" in ended.err
+    assert searcher.here(capsys, *confirmed(searcher, 4)).code == 0
+    assert other.here(capsys, *confirmed(other, 4)).code == 0
+    assert searcher.trials() == other.trials()
+
+
+def test_trials_that_fail_under_every_fresh_seed_are_a_finding_and_the_command_ends_well(
+    searcher: Searcher, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third failure ended the command with 1, and told to narrow the space of a search that had ended well."""
+    import search.loop
+
+    train = search.loop.run_trial
+
+    def fails(setting: Setting, *arguments: Any) -> Any:
+        if setting.search_seed != 0:
+            raise TrialFailed("the loss is nan")
+        return train(setting, *arguments)
+
+    monkeypatch.setattr("search.loop.run_trial", fails)
+    ended = searcher.here(capsys, *confirmed(searcher, 1))
+    assert ended.code == 0, ended.err
+    assert (ended.summary["finished"], ended.summary["failed"]) == (4, 0)
+    assert [trial["state"] for trial in fresh(searcher)] == ["failed"] * 5
+    assert ended.err.count("failed: the loss is nan") == 5
+
+
+def test_where_no_trial_finished_there_is_nothing_to_confirm(
+    searcher: Searcher, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty search stood in the store for it."""
+
+    def fails(*arguments: Any) -> Any:
+        raise TrialFailed("the loss is nan")
+
+    monkeypatch.setattr("search.loop.run_trial", fails)
+    ended = searcher.here(capsys, *confirmed(searcher), "--trials", 2)
+    assert (ended.code, ended.summary["failed"]) == (0, 2)
+    assert names(searcher) == ["XR_WRIST-optuna"]
+
+
+@pytest.mark.slow
+def test_interrupted_among_the_confirming_trainings_it_tells_the_command_that_resumes(
+    searcher: Searcher, other: Searcher, capsys: Capsys
+) -> None:
+    interrupt = """
+import os, signal
+import search.loop as loop
+train = loop.run_trial
+def interrupted(setting, *arguments):
+    if setting.search_seed != 0:
+        os.kill(os.getpid(), signal.SIGINT)
+    return train(setting, *arguments)
+loop.run_trial = interrupted
+"""
+    ended = searcher.apart(*confirmed(searcher), before=interrupt)
+    assert ended.code == 130
+    assert ended.err.splitlines()[-1].startswith("search.run: interrupted; resume with: python -m search.run --part")
+    assert {trial["state"] for trial in fresh(searcher)} == {"running"}
+    assert searcher.here(capsys, *confirmed(searcher)).code == 0
+    assert other.here(capsys, *confirmed(other)).code == 0
+    assert searcher.trials() == other.trials()
+
+
 @pytest.mark.slow
 def test_killed_among_the_confirming_trainings_it_resumes_to_the_same(
     searcher: Searcher, other: Searcher, capsys: Capsys
@@ -94,6 +188,32 @@ def test_killed_among_the_confirming_trainings_it_resumes_to_the_same(
     assert len(fresh(searcher)) < 10
     assert searcher.here(capsys, *confirmed(searcher)).code == 0
     assert searcher.trials() == other.trials()
+    assert searcher.leaderboard(capsys) == other.leaderboard(capsys)
+
+
+def trained(trials: list[dict[str, object]]) -> list[tuple[object, ...]]:
+    """What was trained and how it went, whatever the numbers."""
+    return sorted((str(each["config"]), str(each["seed"]), json.dumps(each["history"])) for each in trials)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("commits", "changed"), [(4, ("--confirm", 1)), (4, ("--trials", 8)), (7, ("--confirm", 3))], ids=str
+)
+def test_killed_among_them_a_command_that_wants_others_ends_as_one_left_alone(
+    searcher: Searcher, other: Searcher, capsys: Capsys, commits: int, changed: tuple[object, ...]
+) -> None:
+    """What was not wanted any more stayed `running`, and every configuration of the space was said to be tried."""
+    assert killed(searcher.apart(*confirmed(searcher), before=before_commit(commits)))
+    assert "running" in {trial["state"] for trial in fresh(searcher)}
+
+    ended = searcher.here(capsys, *confirmed(searcher), *changed)
+
+    assert ended.code == 0, ended.err
+    assert "every configuration" not in ended.err
+    assert other.here(capsys, *confirmed(other), *changed).code == 0
+    assert {trial["state"] for trial in fresh(searcher)} == {"finished"}
+    assert trained(fresh(searcher)) == trained(fresh(other))
     assert searcher.leaderboard(capsys) == other.leaderboard(capsys)
 
 
@@ -147,3 +267,43 @@ def test_a_search_that_was_confirmed_goes_on_from_its_checkpoints(
     own = [trial for trial in searcher.trials() if trial["search"] == "h"]
     assert own == other.trials()
     assert any(trial["first_epoch"] for trial in own)  # else this would prove nothing
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "told"),
+    [
+        (IMPORT, {}, "has an import under that name"),
+        (CONFIRM, {"confirms": "another"}, "has the confirmations of another under that name"),
+    ],
+)
+def test_a_name_for_confirmations_that_is_taken_is_told_before_anything_is_made(
+    searcher: Searcher, capsys: Capsys, kind: str, settings: dict[str, str], told: str
+) -> None:
+    """It was found out when the search had ended."""
+    searcher.folder.mkdir(exist_ok=True)
+    store = Store.open(searcher.store, create=True)
+    taken = NewSearch("XR_WRIST-optuna-confirm", kind, "", "", settings=settings)
+    store.create_search(taken)
+    store.close()
+    before = sorted(searcher.folder.rglob("*"))
+
+    ended = searcher.here(capsys, *confirmed(searcher))
+
+    assert (ended.code, len(ended.err.splitlines())) == (2, 1)
+    assert f"search.run: --confirm needs the name XR_WRIST-optuna-confirm, but the store {told}; give" in ended.err
+    assert "give another --name than XR_WRIST-optuna" in ended.err
+    assert names(searcher) == ["XR_WRIST-optuna-confirm"]
+    assert sorted(searcher.folder.rglob("*")) == before
+    assert searcher.here(capsys, *confirmed(searcher)[:-2], "--trials", 1).code == 0  # which needs no such name
+
+
+def test_a_search_is_not_named_as_the_confirmations_of_another_are(searcher: Searcher, capsys: Capsys) -> None:
+    assert searcher.here(capsys, *confirmed(searcher, 1)).code == 0
+    before, files = searcher.trials(), sorted(searcher.folder.rglob("*"))
+    for more in ((), ("--data", "synthetic")):  # which is not drawn first
+        ended = searcher.here(capsys, *confirmed(searcher)[:-2], "--name", "XR_WRIST-optuna-confirm", *more)
+        assert (ended.code, len(ended.err.splitlines())) == (2, 1)
+        told = "--name XR_WRIST-optuna-confirm: the store has the confirmations of XR_WRIST-optuna under that name"
+        assert f"search.run: {told}; give another --name" in ended.err
+    assert searcher.trials() == before
+    assert sorted(searcher.folder.rglob("*")) == files

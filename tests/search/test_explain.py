@@ -51,6 +51,12 @@ def test_explain_tells_images_bytes_and_what_the_naive_way_would_cost(searcher: 
     assert re.search(r"features may take [\d.]+ [MG]iB in ", ended.out)
 
 
+def test_explain_tells_what_is_trained_again(searcher: Searcher, capsys: Capsys) -> None:
+    ended = searcher.here(capsys, "--confirm", 2, flags=("--explain",))
+    assert "seed 0, then the best 2 again under fresh seeds\n" in ended.out
+    assert "again" not in searcher.here(capsys, flags=("--explain",)).out
+
+
 def test_explain_tells_what_is_there_already(searcher: Searcher, capsys: Capsys, knowing: None) -> None:
     space = searcher.space(frozen="all", augmentation=["no", "light", "deep"])
     more = ("--epochs", 2, "--space", space)

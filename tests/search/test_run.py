@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,9 @@ def test_with_features_ready_a_frozen_search_imports_no_tensorflow_and_its_model
     for path in kept:
         model = keras().saving.load_model(path, safe_mode=True)
         assert model.output.shape == (None, 1)
+        card = json.loads(zipfile.ZipFile(path).read("card.json"))
+        assert (card["trial"], card["classes"]) == (int(path.stem), ["normal", "abnormal"])
+        assert set(card["thresholds"]) == {"Youden", "sensitivity 0.90"}
 
 
 def test_a_network_is_built_only_by_the_search_that_knows_nothing_of_it(searcher: Searcher, capsys: Capsys) -> None:

@@ -62,23 +62,23 @@ def test_trials_of_fewer_epochs_do_not_count_though_they_may_gain() -> None:
 
 @pytest.mark.parametrize(("values", "stops"), [([0.5, 0.4], False), ([0.5, 0.4, 0.5], True), ([0.5, 0.4, 0.6], False)])
 def test_a_search_has_reason_to_stop_once_so_many_trials_gained_nothing(values: list[float], stops: bool) -> None:
-    reason = reason_to_stop(Stopping(no_gain=2), trials_of(*values), EPOCHS, time.monotonic())
+    reason = reason_to_stop(Stopping(no_gain=2), trials_of(*values), EPOCHS)
     assert reason == ("the last 2 trials gained nothing (--stop-when-no-gain 2)" if stops else None)
 
 
 def test_trials_beyond_those_asked_for_are_told() -> None:
-    reason = reason_to_stop(Stopping(no_gain=1), trials_of(0.5, 0.4, 0.3, 0.2), EPOCHS, time.monotonic())
+    reason = reason_to_stop(Stopping(no_gain=1), trials_of(0.5, 0.4, 0.3, 0.2), EPOCHS)
     assert reason == "the last 3 trials gained nothing (--stop-when-no-gain 1)"
 
 
 @pytest.mark.parametrize(("seconds", "stops"), [(4.5, True), (3600.0, False)])
 def test_a_search_has_reason_to_stop_once_its_time_is_over(seconds: float, stops: bool) -> None:
-    reason = reason_to_stop(Stopping(seconds), trials_of(0.5, 0.6), EPOCHS, time.monotonic() - 5)
+    reason = reason_to_stop(Stopping(seconds, started=time.monotonic() - 5), trials_of(0.5, 0.6), EPOCHS)
     assert reason == ("--timeout 4.5 s is over; the same command goes on" if stops else None)
 
 
 def test_without_limits_there_is_no_reason_to_stop() -> None:
-    assert reason_to_stop(Stopping(), trials_of(*[0.5] * 99), EPOCHS, time.monotonic() - 1e6) is None
+    assert reason_to_stop(Stopping(started=time.monotonic() - 1e6), trials_of(*[0.5] * 99), EPOCHS) is None
 
 
 def test_a_clock_adds_up_the_time_inside_it_also_where_something_fails() -> None:

@@ -1,0 +1,125 @@
+"""The model that a part's card is about, with all that the store knows of it.
+
+It is the first of the default ranking whose model file is kept and whose valid probabilities are stored, which is the
+one that `python -m predict` uses; where no file is kept, the first with probabilities. An import has none.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from plumbing.errors import StoreError
+from radiographs.parts import TASKS
+from reports.board import Judge
+from reports.data_look import task_hash
+from reports.ranking import ranked, ranked_by
+from reports.top_trials import TopTrial, top_trials
+from results.certainty import Certainty
+from results.records import FINISHED, SEARCH, SPLITS, ImageList, Search
+from results.store import Store
+from spaces import ARCHITECTURES
+from spaces.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A part's model.
+
+    Attributes:
+        row: of `reports.ranking.ranked`, with its rank. finished: trials in that ranking. column: that it went by.
+        sure: how sure the ranking is. top: what it said of valid and test. images: split -> its images.
+        kept: whether its model file is. predicted: whether `predict` takes it for the part. pixels: an image's path ->
+            its width times its height; None where not known.
+    """
+
+    part: str
+    row: pd.Series
+    finished: int
+    column: str
+    search: Search
+    sure: Certainty | None
+    top: TopTrial
+    images: Mapping[str, ImageList]
+    kept: bool
+    predicted: bool
+    pixels: Mapping[str, int] | None = None
+
+    @cached_property
+    def architecture(self) -> Architecture | None:
+        """What the network says of itself; None of a user's own or an unknown one."""
+        if self.search.settings.get("own model"):
+            return None
+        return next((each for each in ARCHITECTURES if each.name == self.row["architecture"]), None)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the very trial that `sure.corrected` speaks of."""
+        return self.sure is not None and self.row["trial_id"] == self.sure.trial_ids[0]
+
+
+def chosen_model(
+    store: Store,
+    trials: pd.DataFrame,
+    searches: Sequence[Search],
+    judge: Judge,
+    part: str,
+    surveyed: pd.DataFrame | None = None,
+) -> Chosen | None:
+    """The part's model, None where no trial of a search has stored probabilities.
+
+    Args:
+        trials: as `reports.confirmed.with_confirmation` gives them. surveyed: the images as `reports.explore.explore`
+            surveys them, of any data; their sizes are used where they are those that the model was searched on.
+    """
+    rows = ranked(trials, part)
+    ours = rows[rows["kind"] == SEARCH]
+    kept = ours["model_path"].notna()
+    for _, row in pd.concat([ours[kept], ours[~kept]]).iterrows():
+        found = top_trials(store, trials[trials["trial_id"] == row["trial_id"]], part, top=1)
+        if not found:
+            continue
+        search = next(each for each in searches if each.name == row["search"])
+        column = ranked_by(rows)
+        return Chosen(
+            part=part,
+            row=row,
+            finished=len(rows),
+            column=column,
+            search=search,
+            sure=judge(part, rows, column),
+            top=found[0],
+            images=_images(store, row["data_hash"], part),
+            kept=bool(pd.notna(row["model_path"])),
+            predicted=row["trial_id"] == predicted_trial(trials, part),
+            pixels=None if surveyed is None else _pixels(surveyed, part, row["data_hash"]),
+        )
+    return None
+
+
+def predicted_trial(trials: pd.DataFrame, part: str) -> int | None:
+    """The id of the trial whose model `predict` takes for the part, by the rule of `predict.chosen.choose`."""
+    kept = trials[(trials["part_body"] == part) & (trials["state"] == FINISHED) & trials["model_path"].notna()]
+    if kept.empty:
+        return None
+    valid_auc = pd.to_numeric(kept["valid_auc"]).fillna(-1.0).to_numpy()
+    order = np.lexsort((kept["trial_id"].to_numpy(), -valid_auc))
+    return int(kept["trial_id"].iloc[order[0]])
+
+
+def _pixels(surveyed: pd.DataFrame, part: str, data_hash: str) -> dict[str, int] | None:
+    if part not in TASKS or task_hash(surveyed, part) != data_hash:
+        return None
+    return dict(zip(surveyed["path"], surveyed["width"] * surveyed["height"], strict=True))
+
+
+def _images(store: Store, data_hash: str, part: str) -> dict[str, ImageList]:
+    found: dict[str, ImageList] = {}
+    for split in SPLITS:
+        try:
+            found[split] = store.image_list(data_hash, part, split)
+        except StoreError:
+            continue  # a store that was filled by other means than a search
+    return found

@@ -1,0 +1,68 @@
+"""A model's card: what is fitted on valid, and its place in the file."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+from sklearn.metrics import roc_curve
+
+from results.card import add_card, model_card
+from results.records import ImageList
+
+ABNORMAL = np.array([0, 1] * 40)
+
+
+def valid_list(labels: np.ndarray) -> ImageList:
+    """Two images a study, a study a patient."""
+    studies = tuple(f"study{number // 2 // 2 * 2 + number % 2}" for number in range(len(labels)))
+    return ImageList(tuple(map(str, range(len(labels)))), studies, studies, labels)
+
+
+def overconfident(labels: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(3).normal(size=len(labels))
+    return np.asarray(expit(6 * (noise + labels - 0.5)), np.float32)[:, None]
+
+
+def test_temperature_cools_what_is_overconfident_and_thresholds_are_of_the_studies_calibrated_mean() -> None:
+    images, probability = valid_list(ABNORMAL), overconfident(ABNORMAL)
+    card = model_card({"model": "m"}, images, probability)
+    assert card["model"] == "m"
+    assert card["temperature"] > 1.5
+    means = np.array([probability[images.study_numbers == each, 0].mean() for each in np.unique(images.study_numbers)])
+    truth = np.array([ABNORMAL[images.study_numbers == each].max() for each in np.unique(images.study_numbers)])
+    calibrated = expit(logit(means.astype(float)) / card["temperature"])
+    false_alarms, found, _ = roc_curve(truth, calibrated)
+    called = calibrated >= card["thresholds"]["Youden"]
+    index = called[truth == 1].mean() - called[truth == 0].mean()
+    assert index == pytest.approx((found - false_alarms).max())
+    assert (calibrated >= card["thresholds"]["sensitivity 0.90"])[truth == 1].mean() >= 0.9
+
+
+def test_fourteen_classes_have_thresholds_of_abnormal() -> None:
+    labels = np.arange(56) % 14
+    scores = np.random.default_rng(0).normal(size=(56, 14)) + 3 * np.eye(14)[labels]
+    probability = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    names = tuple(map(str, range(56)))
+    card = model_card({}, ImageList(names, names, names, labels), probability.astype(np.float32))
+    assert set(card["thresholds"]) == {"Youden", "sensitivity 0.90"}
+    assert all(0 < threshold < 1 for threshold in card["thresholds"].values())
+
+
+def test_one_class_alone_gives_no_threshold() -> None:
+    labels = np.ones(8, np.int64)
+    assert model_card({}, valid_list(labels), overconfident(labels))["thresholds"] == {}
+
+
+def test_the_card_lies_beside_what_the_file_had_and_is_the_same_each_time(tmp_path: Path) -> None:
+    files = [tmp_path / "a.keras", tmp_path / "b.keras"]
+    for path in files:
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr(zipfile.ZipInfo("config.json"), "{}")
+        add_card(path, {"temperature": 1.5, "classes": ("normal", "abnormal")})
+    with zipfile.ZipFile(files[0]) as file:
+        assert file.namelist() == ["config.json", "card.json"]
+        assert json.loads(file.read("card.json")) == {"temperature": 1.5, "classes": ["normal", "abnormal"]}
+    assert files[0].read_bytes() == files[1].read_bytes()
