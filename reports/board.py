@@ -13,7 +13,7 @@ import pandas as pd
 
 from plumbing.errors import UsageError
 from radiographs.parts import TASKS
-from reports.confirmed import fresh_text
+from reports.confirmed import FIGURES, fresh_cell
 from reports.ranking import check_rank_by, count_sentence, ranked, ranked_by, ranking_sentence, stored_parts
 from reports.sheets import Sheet
 from reports.tables import base_name, interval_text, plain_line
@@ -56,7 +56,7 @@ class Query:
 
 def judged_by(store: Store) -> Judge:
     """Compares the trials measured on the same data as the first one that has any; remembers what it found."""
-    known = cache(partial(certainty, store))
+    known = cache(partial(certainty, store, drawn={}))
 
     def judge(part: str, rows: pd.DataFrame, column: str) -> Certainty | None:
         of_data = rows[rows["data_hash"].notna()]
@@ -146,7 +146,8 @@ def _board(trials: pd.DataFrame, part: str, query: Query, judge: Judge) -> Sheet
 
 def _default_columns(rows: pd.DataFrame, query: Query, column: str, sure: bool) -> tuple[str, ...]:
     own = ("rank", *(("rank_95", "could_be_best") if sure else ()), *(("trials",) if query.group_by else ()))
-    measured = (name for name in ("valid_auc", *CONFIRMED, "test_auc") if name in rows and rows[name].notna().any())
+    known = {name: f"{name}_trainings" if name in CONFIRMED else name for name in ("valid_auc", *CONFIRMED, "test_auc")}
+    measured = (name for name, column in known.items() if rows[column].notna().any())
     extra = (name for name in (query.group_by, query.rank_by) if name is not None)
     return tuple(dict.fromkeys((*own, "search", *extra, *measured, *PUBLISHED)))
 
@@ -194,10 +195,10 @@ def _certainty_of_data(sure: Certainty, rows: pd.DataFrame) -> list[str]:
 
 
 def _fresh_sentence(rows: pd.DataFrame) -> list[str]:
-    if not rows[list(CONFIRMED)].notna().any(axis=None):
+    if not rows["valid_auc_fresh_trainings"].notna().any():
         return []
     return [
-        "valid_auc_fresh, test_auc_fresh: mean ± standard deviation (number) of trainings under other seeds; "
+        "valid_auc_fresh, test_auc_fresh: mean ± standard deviation under other seeds (trainings that finished); "
         "to choose again by them would bring luck back."
     ]
 
@@ -215,8 +216,7 @@ def _shown(rows: pd.DataFrame, column: str) -> Any:
     if column == "model_name":
         return [base_name(name) if isinstance(name, str) else None for name in rows["model_name"]]
     if column in CONFIRMED:
-        figures = zip(rows[column], rows[f"{column}_deviation"], rows[f"{column}_trainings"], strict=True)
-        return [fresh_text(*each) for each in figures]
+        return [fresh_cell(row, column.removesuffix("_fresh")) for _, row in rows.iterrows()]
     if column in WITH_INTERVAL:
         bounds = zip(rows[column], rows[f"{column}_low"], rows[f"{column}_high"], strict=True)
         return [interval_text(*each) for each in bounds]
@@ -229,7 +229,7 @@ def _for_machines(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
         if column == "rank_95":
             names += ["rank_low", "rank_high"]
         elif column in CONFIRMED:
-            names += [column, f"{column}_deviation", f"{column}_trainings"]
+            names += [f"{column}{of}" for of in FIGURES]
         elif column in WITH_INTERVAL:
             names += [column, f"{column}_low", f"{column}_high"]
         else:

@@ -57,7 +57,7 @@ class Chosen:
     @property
     def is_first(self) -> bool:
         """Whether it is the very trial that `sure.corrected` speaks of."""
-        return self.sure is not None and self.row["trial_id"] == self.sure.trial_ids[0]
+        return self.sure is not None and self.row["trial_id"] == self.sure.best
 
 
 def chosen_model(

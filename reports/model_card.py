@@ -18,7 +18,7 @@ from reports.card_tables import (
     splits_table,
 )
 from reports.chosen_model import Chosen
-from reports.confirmed import fresh_text
+from reports.confirmed import fresh_cell
 from reports.opening import FEW_PATIENTS, NOT_TOLD
 from reports.reliability_plot import calibration_table, reliability_table
 from reports.summary import absent_classes
@@ -86,6 +86,8 @@ def luck_sentences(chosen: Chosen) -> list[str]:
     sure, found = chosen.sure, []
     if sure is None or chosen.row["trial_id"] not in sure.trial_ids:
         found.append("It could not be compared with other trials on the same patients: luck cannot be taken off.")
+    elif sure.too_few:
+        found.append(f"Valid has {sure.rarest} patients of a class, too few to tell trials apart or to take luck off.")
     else:
         several = f"{int(sure.comparison.could_be_best.sum())} of {len(sure.trial_ids)} compared trials"
         low, high = sure.rank_of(chosen.row["trial_id"])
@@ -96,10 +98,7 @@ def luck_sentences(chosen: Chosen) -> list[str]:
                 f"Its {chosen.column} of {sure.corrected.plain:.2f} is the best of {len(sure.trial_ids)} and so too "
                 f"good: {expected} is to be expected of it on other such patients (bootstrap bias correction)."
             )
-    fresh = {
-        split: fresh_text(*(chosen.row[f"{split}_auc_fresh{of}"] for of in ("", "_deviation", "_trainings")))
-        for split in ("valid", "test")
-    }
+    fresh = {split: fresh_cell(chosen.row, f"{split}_auc") for split in ("valid", "test")}
     if fresh["valid"]:
         told = f"AUC {fresh['valid']} on valid, {fresh['test']} on test: mean ± standard deviation (trainings)"
         return [*found, f"Trained again under other seeds it reached {told}."]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from plumbing.errors import StoreError
 from reports.board import Judge
-from reports.confirmed import fresh_text
+from reports.confirmed import fresh_cell
 from reports.ranking import ranked, ranked_by, stored_parts
 from reports.tables import cell_text, interval_text, plain_line
 from results.certainty import LEAST_PATIENTS, Certainty
@@ -99,7 +99,7 @@ def best_table(trials: pd.DataFrame, judge: Judge) -> pd.DataFrame:
             {"part": part, "name_code": best["name_code"], "search": best["search"], "trial": best["trial"]}
             | {"valid AUC": interval_text(*aucs["valid"]), "luck taken off": _corrected(sure, best["trial_id"])}
             | {"could be best": f"{_possible(sure)} of {len(sure.trial_ids)}" if sure else ""}
-            | {"other seeds": fresh_text(*(best[f"valid_auc_fresh{of}"] for of in ("", "_deviation", "_trainings")))}
+            | {"other seeds": fresh_cell(best, "valid_auc")}
             | {"test AUC": interval_text(*aucs["test"])}
             | {f"{split} accuracy": cell_text("_accuracy_eval", best[f"{split}_accuracy_eval"]) for split in aucs}
             | {"chosen by": column}
@@ -167,7 +167,7 @@ def uncertain_sentences(trials: pd.DataFrame, judge: Judge) -> list[str]:
 
 def _seed_sentence(rankings: Sequence[tuple[str, pd.DataFrame]]) -> str:
     ours = [(plain_line(part), ranking.iloc[0]) for part, ranking in rankings if ranking.iloc[0]["kind"] != IMPORT]
-    once = [part for part, best in ours if pd.isna(best["valid_auc_fresh"])]
+    once = [part for part, best in ours if pd.isna(best["valid_auc_fresh_trainings"])]
     if not ours:
         return "How much of these figures is due to the seed of their training is not known."
     if not once:

@@ -239,3 +239,24 @@ def test_a_store_without_finished_trials_reads_sensibly_in_every_format(
     assert (ended.code, ended.err) == (0, "")
     if form != "csv":
         assert "No finished trial yet" in ended.out
+
+
+def test_fresh_seeds_say_how_many_trainings_finished_and_how_many_failed(made: StoreMaker) -> None:
+    made.images("XR_HAND", dict.fromkeys(("train", "valid", "test"), LABELS))
+    search, confirming = made.search("s"), made.search("s-confirm", kind="confirm", settings={"confirms": "s"})
+    made.measure(search, 0, 0.7)
+    for number, strength in enumerate((0.6, 0.8)):
+        made.measure(confirming, number, strength)
+    made.store.fail_trial(made.start(confirming, 2).id, "the loss is nan", 1.0)
+    sheet = board(made)
+    assert sheet.table["valid_auc_fresh"].iloc[0].endswith("(2 of 3)")
+    assert sheet.numbers[["test_auc_fresh_trainings", "test_auc_fresh_failed"]].to_numpy().tolist() == [[2, 1]]
+
+
+def test_where_every_training_under_fresh_seeds_failed_the_board_says_so(made: StoreMaker) -> None:
+    made.images("XR_HAND", dict.fromkeys(("train", "valid", "test"), LABELS))
+    search, confirming = made.search("s"), made.search("s-confirm", kind="confirm", settings={"confirms": "s"})
+    made.measure(search, 0, 0.7)
+    for number in range(2):
+        made.store.fail_trial(made.start(confirming, number).id, "the loss is nan", 1.0)
+    assert board(made).table["valid_auc_fresh"].tolist() == ["(0 of 2)"]
