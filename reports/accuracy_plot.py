@@ -12,6 +12,7 @@ from reports.figures import LIGHT, Theme, head, label_rows, legend_above, new_fi
 from reports.ranking import ranked, ranked_by
 from reports.tables import plain_line
 from results.records import SPLITS
+from results.table import ACCURACY_INTERVALS
 
 MOST_ROWS = 40
 LONGEST_NAME = 50
@@ -19,6 +20,8 @@ WIDTH, ROW, MARGINS = 10.0, 0.27, 1.5  # inches
 
 # Shape and size (points squared), drawn in this order: where dots coincide, all can be seen.
 MARKERS = {"train": ("o", 120), "valid": ("s", 42), "test": ("^", 40)}
+INTERVALS = tuple(f"{split}_{bound}" for split in ("valid", "test") for bound in ("low", "high"))
+BESIDE = {"valid": -0.26, "test": 0.26}  # where in a row an interval lies, of the row's height
 
 
 def accuracy_table(trials: pd.DataFrame, part: str) -> pd.DataFrame:
@@ -27,11 +30,13 @@ def accuracy_table(trials: pd.DataFrame, part: str) -> pd.DataFrame:
     Args:
         trials: as `results.table.trials_table` gives them.
     Returns: rank, label (unique, for the plot), search, trial, name_code, part_body, ranked_by (the column that made
-        the order), train, valid, test (per cent, by image; NaN where unknown).
+        the order), train, valid, test and `INTERVALS` (per cent, by image; NaN where unknown, as imports' are).
     """
     rows = ranked(trials, part)
     accuracies = {split: pd.to_numeric(rows[f"{split}_accuracy_eval"], errors="coerce") for split in SPLITS}
-    table = rows[["rank", "search", "trial", "name_code", "part_body"]].assign(ranked_by=ranked_by(rows), **accuracies)
+    bounds = {name: pd.to_numeric(rows[column]) for name, column in zip(INTERVALS, ACCURACY_INTERVALS, strict=True)}
+    columns = ["rank", "search", "trial", "name_code", "part_body"]
+    table = rows[columns].assign(ranked_by=ranked_by(rows), **accuracies, **bounds)
     table.insert(1, "label", row_labels(rows))
     return table.dropna(subset=list(SPLITS), how="all").reset_index(drop=True)
 
@@ -73,10 +78,13 @@ def _untaken(label: str, taken: set[str]) -> str:
 def accuracy_limits(tables: Iterable[pd.DataFrame]) -> tuple[float, float]:
     """Least and greatest accuracy of all tables, rounded outwards to tens: one scale for plots to be compared.
 
-    >>> accuracy_limits([pd.DataFrame({"train": [71.2], "valid": [70.0], "test": [float("nan")]})])
+    >>> bounds = {name: [float("nan")] for name in INTERVALS}
+    >>> accuracy_limits([pd.DataFrame({"train": [71.2], "valid": [70.0], "test": [float("nan")]} | bounds)])
     (70.0, 80.0)
     """
-    values = np.concatenate([table[list(SPLITS)].to_numpy(float).ravel() for table in tables] or [np.array([])])
+    values = np.concatenate(
+        [table[[*SPLITS, *INTERVALS]].to_numpy(float).ravel() for table in tables] or [np.array([])]
+    )
     values = values[np.isfinite(values)]
     if not values.size:
         return 0.0, 100.0
@@ -108,10 +116,15 @@ def accuracy_figure(table: pd.DataFrame, limits: tuple[float, float] | None = No
     _draw_rows(axes, rows, theme)
     axes.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
     axes.xaxis.set_major_locator(MultipleLocator(10 if high - low > 30 else 5))
-    axes.set_xlabel("accuracy by image, per cent", color=theme.faint, fontsize=9)
+    axes.set_xlabel(_x_label(rows), color=theme.faint, fontsize=9)
     head(figure, accuracy_title(table), theme)
     legend_above(axes, theme)
     return figure
+
+
+def _x_label(rows: pd.DataFrame) -> str:
+    bars = rows[list(INTERVALS)].notna().any(axis=None)
+    return "accuracy by image, per cent" + ("; bars: 95 % intervals, patient bootstrap" if bars else "")
 
 
 def _draw_rows(axes: Axes, rows: pd.DataFrame, theme: Theme) -> None:
@@ -121,6 +134,9 @@ def _draw_rows(axes: Axes, rows: pd.DataFrame, theme: Theme) -> None:
         axes.axhspan(height - 0.5, height + 0.5, color=theme.band, linewidth=0, zorder=0)
     values = rows[list(SPLITS)]
     axes.hlines(heights, values.min(axis=1), values.max(axis=1), color=theme.faint, alpha=0.6, linewidth=1, zorder=2)
+    for split, beside in BESIDE.items():
+        low, high = rows[f"{split}_low"], rows[f"{split}_high"]
+        axes.hlines(heights + beside, low, high, color=colours[split], linewidth=1.3, zorder=2)
     for order, (split, (marker, size)) in enumerate(MARKERS.items()):
         axes.scatter(
             rows[split], heights, s=size, marker=marker, color=colours[split], edgecolors=theme.paper, linewidths=0.7,

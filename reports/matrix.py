@@ -8,7 +8,7 @@ import pandas as pd
 from reports.board import Query, check_query, chosen_parts
 from reports.ranking import ranked, ranked_by
 from reports.sheets import Sheet
-from reports.tables import cell_text, interval_text
+from reports.tables import interval_text
 
 PER_CENT = "_accuracy_eval"
 
@@ -49,5 +49,9 @@ def _cells(trials: pd.DataFrame, part: str, rank_by: str | None) -> Iterator[dic
             "high": high,
             "search": row["search"],
             "trial": row["trial"],
-            "text": f"{cell_text(column, value)} %" if per_cent else interval_text(value, low, high),
+            "text": _per_cent(value, low, high) if per_cent else interval_text(value, low, high),
         }
+
+
+def _per_cent(value: float, low: Any, high: Any) -> str:
+    return f"{value:.1f} %" if pd.isna(low) or pd.isna(high) else f"{value:.1f} % ({low:.1f}-{high:.1f})"

@@ -249,11 +249,10 @@ class Store:
                     values += [None] * (row.epoch - len(values)) + [value]
         return found
 
-    def measures(self, level: str | None = None) -> list[tuple[int, Measure]]:
-        """All trials' metrics, by image and by study or by one of them, with their trial's id."""
-        query = sa.select(schema.metrics)
-        if level is not None:
-            query = query.where(schema.metrics.c.level == level)
+    def measures(self, level: str | None = None, metric: str | None = None) -> list[tuple[int, Measure]]:
+        """All trials' metrics, or those of one level (image or study) or of one name, with their trial's id."""
+        wanted = {"level": level, "metric": metric}
+        query = sa.select(schema.metrics).filter_by(**{name: each for name, each in wanted.items() if each is not None})
         with self.engine.connect() as connection:
             rows = connection.execute(query).all()
         return [(row[0], Measure(*row[1:])) for row in rows]

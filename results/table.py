@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from results.records import FINISHED, Search, Trial
+from results.records import FINISHED, RUNNING, Search, Trial
 from results.store import Store
 
 # Study-level metrics that are exported with their interval, for valid and test.
@@ -39,8 +39,13 @@ PROVENANCE = [
 CONTINUED = ["continues", "first_epoch"]
 EXPORTED = IDENTITY + SETTINGS + ACCURACIES + _metric_columns() + PROVENANCE + CONTINUED
 # For our own use besides: the trial's id, what its search optimised and got, why it failed, whether it was imported,
-# whether another trial finished that went on from its end, when it ended (UTC, ISO 8601), the search it confirms.
-INTERNAL = ["trial_id", "objective", "value", "reason", "kind", "model_path", "continued", "finished", "confirms"]
+# whether another trial finished that went on from its end, when it ended (UTC, ISO 8601), the search it confirms; 95 %
+# patient bootstrap intervals of accuracies.
+ACCURACY_INTERVALS = [f"{split}_accuracy_eval_{bound}" for split in ("valid", "test") for bound in ("low", "high")]
+INTERNAL = [
+    "trial_id", "objective", "value", "reason", "kind", "model_path", "continued", "finished", "confirms",
+    *ACCURACY_INTERVALS,
+]  # fmt: skip
 
 
 def trials_table(store: Store) -> pd.DataFrame:
@@ -48,19 +53,23 @@ def trials_table(store: Store) -> pd.DataFrame:
 
     Returns: the columns `EXPORTED`, then `INTERNAL`; absent values are None or NaN. Accuracies are per cent.
     """
-    searches = {search.id: search for search in store.searches()}
     trials = store.trials()
+    searches = {search.id: search for search in store.searches()}  # after them: a search may begin meanwhile
     continued = {(trial.search_id, trial.continues) for trial in trials if trial.state == FINISHED}
     rows = {
         trial.id: _row(searches[trial.search_id], trial) | {"continued": (trial.search_id, trial.number) in continued}
         for trial in trials
     }
-    for trial_id, measure in store.measures():
-        if measure.level != "study":
-            continue
+    for trial_id, measure in store.measures("study"):
+        if trial_id not in rows or rows[trial_id]["state"] == RUNNING:
+            continue  # begun or ended meanwhile
         name = f"{measure.split}_{measure.metric}"
         values = {name: measure.value, f"{name}_low": measure.low, f"{name}_high": measure.high}
         rows[trial_id] |= {column: value for column, value in values.items() if column in _METRIC_COLUMNS}
+    for trial_id, measure in store.measures("image", "accuracy"):
+        if trial_id in rows and measure.low is not None and measure.high is not None:
+            name = f"{measure.split}_accuracy_eval"
+            rows[trial_id] |= {f"{name}_low": 100 * measure.low, f"{name}_high": 100 * measure.high}
     return pd.DataFrame(list(rows.values()), columns=EXPORTED + INTERNAL)
 
 

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+from matplotlib.collections import LineCollection
 
 from reports.accuracy_plot import MOST_ROWS, accuracy_figure, accuracy_limits, accuracy_table, accuracy_title
 from reports.figures import png
@@ -101,3 +102,24 @@ def test_limits_cover_all_tables_and_default_to_the_whole_scale(made: StoreMaker
 
     assert accuracy_limits([table]) == (50, 100)
     assert accuracy_limits([]) == (0, 100)
+
+
+def test_valid_and_test_have_their_patient_intervals_beside_the_dots_and_imports_none(made: StoreMaker) -> None:
+    made.images("XR_HAND", dict.fromkeys(("train", "valid", "test"), [0, 1] * 20))
+    made.measure(made.search("ours"), 0, 1.0)
+    made.finish(made.search("imported", kind="import"), 0)
+    stored = {each.split: each for _, each in made.store.measures("image", "accuracy")}
+
+    table = accuracy_table(made.trials(), "XR_HAND").set_index("search")
+    axes = accuracy_figure(table.reset_index()).axes[0]
+
+    segments = [
+        each for lines in axes.collections if isinstance(lines, LineCollection) for each in lines.get_segments()
+    ]
+    for split in ("valid", "test"):
+        bounds = [100 * stored[split].low, 100 * stored[split].high]
+        assert table.loc["ours", [f"{split}_low", f"{split}_high"]].tolist() == pytest.approx(bounds)
+        assert any(list(segment[:, 0]) == pytest.approx(bounds) for segment in segments if len(segment))
+    assert table.loc["imported", ["valid_low", "test_high"]].isna().all()
+    assert "95 % intervals" in axes.get_xlabel()
+    assert "95 %" not in accuracy_figure(table.loc[["imported"]].reset_index()).axes[0].get_xlabel()

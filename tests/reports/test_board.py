@@ -180,7 +180,7 @@ def test_matrix_shows_imports_by_what_they_have(made: StoreMaker) -> None:
     measured(made, [1.0])
     made.finish(made.search("imported", kind="import"), 0, accuracies=(90.0, 81.5, 70.0), architecture="old")
     sheet = matrix(made.trials(), Query())
-    assert sheet.table.set_index("architecture").loc["old", "XR_HAND"] == "81.50 %"
+    assert sheet.table.set_index("architecture").loc["old", "XR_HAND"] == "81.5 %"
     assert sheet.before == (
         "The best trial of each architecture and part, by valid_accuracy_eval (per cent), valid_auc.",
     )
