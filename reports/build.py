@@ -1,9 +1,9 @@
 """All reports of a store into one folder.
 
-    python -m reports.build --out DIR [--store URL] [--top N]
+    python -m reports.build --out DIR [--store URL] [--top N] [--data DIR] [--watch]
 
-writes DIR/leaderboard.md, DIR/report.html, DIR/plots/*.png, DIR/tables/*.csv. Each file is whole or absent; files of
-the same name are replaced, others in the folder are left alone.
+writes DIR/leaderboard.md, DIR/report.html, DIR/plots/*.png, DIR/tables/*.csv, DIR/cards/*.md. Each file is
+whole or absent; files of the same name are replaced, others in the folder are left alone. With --watch again after each trial (`reports.watch`).
 """
 
 import re
@@ -14,41 +14,80 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plumbing.command import CommandParser, at_least, run_command
-from reports.folder import check_folder, write_all
+from reports.folder import Content, check_folder, write_all
 
 if TYPE_CHECKING:  # loaded where they are used: --help needs none of them
     import pandas as pd
 
+    from reports.board import Judge
+    from reports.data_look import DataLook
     from reports.html import Report
     from reports.pictures import Picture
+    from reports.recall import Recall
+    from reports.sheets import Sheet
     from results.store import Store
 
 COMMAND = "reports.build"
 DEFAULT_TOP = 4
 
 
-def build_report(store: "Store", out: Path, top: int = DEFAULT_TOP) -> list[Path]:
+def build_report(store: "Store", out: Path, top: int = DEFAULT_TOP, look: "DataLook | None" = None) -> list[Path]:
     """Write all reports of the store.
 
+    Args:
+        look: as `reports.data_look.look_at` gives it.
     Returns: the paths written, in the order of their writing.
     Raises: OSError where the folder cannot be written.
     """
-    from reports.board import Query, judged_by, leaderboards
+    from reports.board import judged_by
+    from reports.recall import Recall
+
+    recall = Recall()
+    return write_all(out, report_files(made_report(store, top, judged_by(store), recall, look), recall))
+
+
+def made_report(store: "Store", top: int, judge: "Judge", recall: "Recall", look: "DataLook | None" = None) -> "Report":
+    """All that the reports tell.
+
+    Args:
+        judge: as `reports.board.judged_by` gives it for the store; it and `recall` may be those of an earlier report.
+        look: as `reports.data_look.look_at` gives it.
+    """
+    from reports.accuracy_plot import accuracy_table
+    from reports.board import Query, leaderboards
+    from reports.cards import card_files
     from reports.confirmed import with_confirmation
     from reports.cost import cost_table
     from reports.data_plot import images_table
-    from reports.html import Report, report_page
-    from reports.leaderboard import leaderboard_text
+    from reports.field_plot import drawn_field, field_table
+    from reports.html import Report
     from reports.opening import data_table
     from reports.part_plots import drawn_plots, part_tables
     from results.store import now
     from results.table import trials_table
 
-    every_trial, searches, judge = trials_table(store), store.searches(), judged_by(store)
+    every_trial, searches = trials_table(store), store.searches()
     trials, images = with_confirmation(every_trial), images_table(store, searches)
     names = file_names(trials)
-    tables = {part: part_tables(store, trials, part) for part in names}
-    report = Report(
+    # Each part from its own rows alone, numbered anew: what changes in one part leaves the others as they are.
+    own = {part: trials[trials["part_body"] == part].reset_index(drop=True) for part in names}
+    tables = {
+        part: recall(("tables", part), [rows], partial(part_tables, store, rows, part)) for part, rows in own.items()
+    }
+    accuracies = {
+        part: recall(("accuracies", part), [rows], partial(accuracy_table, rows, part)) for part, rows in own.items()
+    }
+
+    def sheets(top: int | None) -> "list[Sheet]":
+        query = Query(top=top)
+        found = (
+            recall(("sheets", part, query), [rows], partial(leaderboards, rows, query, judge))
+            for part, rows in own.items()
+        )
+        return [sheet for of_part in found for sheet in of_part]
+
+    field = field_table(store, trials, searches)
+    return Report(
         trials=trials,
         every_trial=every_trial,
         searches=searches,
@@ -56,21 +95,42 @@ def build_report(store: "Store", out: Path, top: int = DEFAULT_TOP) -> list[Path
         data=data_table(store, searches),
         cost=cost_table(searches, every_trial, images),
         judge=judge,
-        sheets=leaderboards(trials, Query(top=top), judge),
-        whole=leaderboards(trials, Query(top=None), judge),
-        accuracies=accuracy_pictures(trials, names),
-        plots={part: drawn_plots(tables[part], name) for part, name in names.items()},
-        image_pictures=image_pictures(images),
+        sheets=sheets(top),
+        whole=sheets(None),
+        names=names,
+        tables=tables,
+        accuracy_tables=accuracies,
+        accuracies=accuracy_pictures(accuracies, names, recall),
+        plots={part: drawn_plots(tables[part], name, recall) for part, name in names.items()},
+        image_pictures=image_pictures(images, recall),
+        field=drawn_field(field, recall),
+        field_table=field,
+        look=look,
+        cards=card_files(store, trials, searches, judge, names, recall, look.images if look else None),
         store=store.engine.url.render_as_string(hide_password=True),
         made=now(),
     )
-    files: dict[str, str | bytes] = {
-        f"tables/{name}.csv": text for name, text in csv_tables(report, tables, names).items()
+
+
+def report_files(report: "Report", recall: "Recall", follow: bool = False) -> dict[str, Content]:
+    """A file's name within the folder -> its content.
+
+    Args:
+        recall: of this report or an earlier one. follow: as `reports.html.report_page` takes it.
+    """
+    from reports.html import report_page
+    from reports.leaderboard import leaderboard_text
+    from reports.tables import to_csv
+
+    files: dict[str, Content] = {
+        f"tables/{name}.csv": recall(("csv", name), [table], partial(to_csv, table))
+        for name, table in machine_tables(report).items()
     }
     files |= {f"plots/{picture.stem}.png": picture.light for picture in all_pictures(report)}
+    files |= report.cards
     files["leaderboard.md"] = f"# Leaderboard\n\n{leaderboard_text(report.sheets)}"
-    files["report.html"] = report_page(report)
-    return write_all(out, files)
+    files["report.html"] = report_page(report, follow)
+    return files
 
 
 def file_names(trials: "pd.DataFrame") -> dict[str, str]:
@@ -88,47 +148,48 @@ def file_names(trials: "pd.DataFrame") -> dict[str, str]:
     return names
 
 
-def csv_tables(
-    report: "Report", tables: "Mapping[str, Mapping[str, pd.DataFrame]]", names: dict[str, str]
-) -> dict[str, str]:
-    """File name without ending -> CSV: each part's ranked trials, accuracies and plots; images, cost, failures.
+def machine_tables(report: "Report") -> "dict[str, pd.DataFrame]":
+    """A CSV file's name without ending -> its table: each part's ranked trials, accuracies and plots; images, cost,
+    failures."""
+    from reports.summary import failures_table
+
+    names = report.names
+    found = {f"leaderboard_{names[sheet.title]}": sheet.numbers for sheet in report.whole}
+    found |= {f"accuracy_{names[part]}": table for part, table in report.accuracy_tables.items()}
+    found |= {f"{kind}_{names[part]}": table for part, own in report.tables.items() for kind, table in own.items()}
+    found |= {"cost": report.cost} if len(report.cost) else {}
+    found |= {"published": report.field_table} if len(report.field_table) else {}
+    found |= report.look.tables if report.look else {}
+    return found | {"images": report.images, "failures": failures_table(report.every_trial)}
+
+
+def accuracy_pictures(
+    accuracies: "Mapping[str, pd.DataFrame]", names: Mapping[str, str], recall: "Recall"
+) -> dict[str, "Picture"]:
+    """Part -> its accuracy plot, if it has accuracies. Parts share a scale; all_parts, of 14 classes, has its own.
 
     Args:
-        tables: part -> what `reports.part_plots.part_tables` gives. names: part -> its name within file names.
+        accuracies: part -> what `reports.accuracy_plot.accuracy_table` gives. names: part -> its name within file
+            names.
     """
-    from reports.accuracy_plot import accuracy_table
-    from reports.summary import failures_table
-    from reports.tables import to_csv
-
-    found = {f"leaderboard_{names[sheet.title]}": sheet.numbers for sheet in report.whole}
-    found |= {f"accuracy_{name}": accuracy_table(report.trials, part) for part, name in names.items()}
-    found |= {f"{kind}_{names[part]}": table for part, own in tables.items() for kind, table in own.items()}
-    found |= {"cost": report.cost} if len(report.cost) else {}
-    found |= {"images": report.images, "failures": failures_table(report.trials)}
-    return {name: to_csv(table) for name, table in found.items()}
-
-
-def accuracy_pictures(trials: "pd.DataFrame", names: dict[str, str]) -> dict[str, "Picture"]:
-    """Part -> its accuracy plot, if it has accuracies. Parts share a scale; all_parts, of 14 classes, has its own."""
     from radiographs.parts import ALL_PARTS
-    from reports.accuracy_plot import accuracy_figure, accuracy_limits, accuracy_table, accuracy_title
+    from reports.accuracy_plot import accuracy_figure, accuracy_limits, accuracy_title
     from reports.pictures import picture
 
-    tables = {part: accuracy_table(trials, part) for part in names}
-    tables = {part: table for part, table in tables.items() if len(table)}
+    tables = {part: table for part, table in accuracies.items() if len(table)}
     shared = accuracy_limits(table for part, table in tables.items() if part != ALL_PARTS)
     limits = {part: accuracy_limits([table]) if part == ALL_PARTS else shared for part, table in tables.items()}
+
+    def drawn(part: str) -> "Picture":
+        alt = f"{accuracy_title(tables[part])}; train, valid and test, per cent."
+        return picture(f"accuracy_{names[part]}", alt, partial(accuracy_figure, tables[part], limits[part]))
+
     return {
-        part: picture(
-            f"accuracy_{names[part]}",
-            f"{accuracy_title(table)}; train, valid and test, per cent.",
-            partial(accuracy_figure, table, limits[part]),
-        )
-        for part, table in tables.items()
+        part: recall(("accuracy", part), [table, limits[part]], partial(drawn, part)) for part, table in tables.items()
     }
 
 
-def image_pictures(images: "pd.DataFrame") -> list["Picture"]:
+def image_pictures(images: "pd.DataFrame", recall: "Recall") -> list["Picture"]:
     """The bars of the parts' own data and of all_parts' data, where the store has their image lists."""
     from radiographs.parts import ALL_PARTS
     from reports.data_plot import images_figure
@@ -136,21 +197,22 @@ def image_pictures(images: "pd.DataFrame") -> list["Picture"]:
 
     whole = images["task"] == ALL_PARTS
     kinds = {"images_parts": images[~whole], "images_all_parts": images[whole]}
-    return [
-        picture(
-            stem,
-            f"Images per part and label: {table['images'].sum():,} of {', '.join(dict.fromkeys(table['task']))}.",
-            partial(images_figure, table),
-        )
-        for stem, table in kinds.items()
-        if len(table)
-    ]
+
+    def drawn(stem: str) -> "Picture":
+        table = kinds[stem]
+        tasks = ", ".join(dict.fromkeys(table["task"]))
+        alt = f"Images per part and label: {table['images'].sum():,} of {tasks}."
+        return picture(stem, alt, partial(images_figure, table))
+
+    return [recall(stem, [table], partial(drawn, stem)) for stem, table in kinds.items() if len(table)]
 
 
 def all_pictures(report: "Report") -> list["Picture"]:
     """Every picture of the page."""
-    drawn = [plot.picture for plots in report.plots.values() for plot in plots]
-    return [*report.accuracies.values(), *drawn, *report.image_pictures]
+    drawn = [plot.picture for plots in report.plots.values() for plot in plots if plot.picture is not None]
+    field = [report.field.picture] if report.field and report.field.picture else []
+    sizes = [report.look.sizes] if report.look else []
+    return [*report.accuracies.values(), *drawn, *report.image_pictures, *field, *sizes]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -161,6 +223,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the folder; made where it is absent")
     parser.add_argument("--store", metavar="URL", default=DEFAULT_URL, help="the results store")
     parser.add_argument("--top", metavar="N", type=at_least(1), default=DEFAULT_TOP, help="rows a leaderboard")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        help="the radiographs' folder: adds examples, sizes, duplicates and a check for leaks. The page then shows "
+        "radiographs, which MURA's agreement forbids to pass on",
+    )
+    parser.add_argument("--watch", action="store_true", help="build again after each trial, until Ctrl-C")
     options = parser.parse_args(arguments)
 
     from results.store import Store
@@ -168,7 +238,16 @@ def main(arguments: Sequence[str]) -> int:
     check_folder(options.out)
     store = Store.open(options.store)
     try:
-        paths = build_report(store, options.out, options.top)
+        look = None
+        if options.data is not None:
+            from reports.data_look import look_at
+
+            look = look_at(options.data, store.searches())
+        if options.watch:
+            from reports.watch import watch
+
+            watch(store, options.out, options.top, look)
+        paths = build_report(store, options.out, options.top, look)
     finally:
         store.close()
     print("\n".join(map(str, paths)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import PurePosixPath
 
 import pandas as pd
 
@@ -13,7 +14,17 @@ from reports.recall import Recall
 from results.records import Search
 from results.store import Store
 
-FOLDER = "cards"
+# A file's name before the part's -> what it is.
+CARDS = {"model_card": "model card", "claim_2024": "CLAIM 2024 checklist"}
+
+
+def card_file(kind: str, part_name: str) -> str:
+    """The path of a card within the report's folder.
+
+    Args:
+        kind: of `CARDS`. part_name: the part's within file names.
+    """
+    return f"cards/{kind}_{part_name}.md"
 
 
 def card_files(
@@ -36,8 +47,8 @@ def card_files(
         chosen = chosen_model(store, own, searches, judge, part, surveyed)
         if chosen is None:
             return {}
-        card, checklist = f"model_card_{names[part]}.md", f"claim_2024_{names[part]}.md"
-        return {f"{FOLDER}/{card}": card_text(chosen), f"{FOLDER}/{checklist}": claim_text(chosen, card)}
+        card, checklist = (card_file(kind, names[part]) for kind in CARDS)
+        return {card: card_text(chosen), checklist: claim_text(chosen, PurePosixPath(card).name)}
 
     files: dict[str, str] = {}
     for part, name in names.items():

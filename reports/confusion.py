@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from plumbing.errors import StoreError
 from radiographs.parts import class_names
-from reports.figures import LIGHT, Theme, drawable, head, new_figure, plain, shorten, style_axes
+from reports.figures import LIGHT, Theme, drawable, head, head_width, new_figure, plain, shorten, style_axes
 from reports.ranking import ranked
 from reports.tables import plain_line
 from results.evaluation import confusion_counts
@@ -77,8 +77,8 @@ def confusion_figure(table: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
     side = len(names) * (FEW_CELL if len(names) <= FEW else MANY_CELL)
     room = LABEL * max(map(len, names))
     below = MARGIN_Y if len(names) <= FEW else MARGIN_Y + room
-    title = len(confusion_title(table)) * 0.09
-    figure = new_figure(max(title, MARGIN_X + room + side * len(splits)), below + side, theme)
+    width = max(head_width(confusion_title(table)), MARGIN_X + room + side * len(splits))
+    figure = new_figure(width, below + side, theme)
     panels = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
     for axes, split in zip(panels, splits, strict=True):
         style_axes(axes, theme)

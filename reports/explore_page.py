@@ -36,28 +36,27 @@ def explore_page(
         pictures: of the sections counts, pixels and architectures.
     Raises: OSError or radiographs.decoding.Unreadable where an image has gone or changed since it was surveyed.
     """
-    near = [each for each in duplicates if each.kind == NEAR][:MOST_EXHIBITS]
     odd = tables["outliers"].drop_duplicates("path").head(MOST_EXHIBITS)
     return environment().get_template(TEMPLATE).render(
         data=plain_line(root),
         task=task,
         figures=_figures(images),
-        leaks=_first_rows(tables["leaks"]),
+        leaks=first_rows(tables["leaks"]),
         leak_count=len(tables["leaks"]),
         leak_sentences=leak_sentences(tables["leaks"]),
-        duplicates=_first_rows(tables["duplicates"]),
+        duplicates=first_rows(tables["duplicates"]),
         duplicate_count=len(duplicates),
         duplicate_sentences=duplicate_sentences(duplicates),
-        pairs=[exhibit(root, images, each.paths, _remark(each)) for each in near],
+        pairs=near_exhibits(root, images, duplicates),
         counts=text_table(tables["counts"]),
         count_pictures=pictures["counts"],
         side=survey.SIDE,
         pixel_pictures=pictures["pixels"],
         outlier_rule=rule_in_words(),
-        outliers=_first_rows(tables["outliers"][["path", "measure", "z", "reason"]]),
+        outliers=first_rows(tables["outliers"][["path", "measure", "z", "reason"]]),
         outlier_count=len(tables["outliers"]),
         odd=_odd_exhibits(root, images, odd),
-        left_out=_first_rows(tables["left_out"]),
+        left_out=first_rows(tables["left_out"]),
         left_out_count=len(tables["left_out"]),
         architecture_pictures=pictures["architectures"],
     )  # fmt: skip
@@ -109,6 +108,17 @@ def _figures(images: pd.DataFrame) -> list[tuple[str, str]]:
     return [(one if number == 1 else many, f"{number:,}") for one, many, number in numbers]
 
 
+def near_exhibits(root: Path, images: pd.DataFrame, duplicates: Sequence[Duplicate]) -> list[Exhibit]:
+    """The first near duplicates, to be looked at.
+
+    Args:
+        images: as `radiographs.survey` gives them.
+    Raises: OSError or radiographs.decoding.Unreadable where an image has gone or changed since it was surveyed.
+    """
+    near = [each for each in duplicates if each.kind == NEAR][:MOST_EXHIBITS]
+    return [exhibit(root, images, each.paths, _remark(each)) for each in near]
+
+
 def _remark(duplicate: Duplicate) -> str:
     leak = duplicate.leak or "same patient, same split"
     labels = " and ".join(duplicate.labels)
@@ -119,5 +129,6 @@ def _odd_exhibits(root: Path, images: pd.DataFrame, outliers: pd.DataFrame) -> l
     return [exhibit(root, images, [row.path], row.reason) for row in outliers.itertuples()]
 
 
-def _first_rows(table: pd.DataFrame) -> TextTable | None:
+def first_rows(table: pd.DataFrame) -> TextTable | None:
+    """The rows of a table that stand on a page, None of none."""
     return text_table(table.head(MOST_ROWS)) if len(table) else None

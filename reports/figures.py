@@ -12,12 +12,13 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, get_font
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 
 FONT = "DejaVu Sans"  # comes with matplotlib
 DOTS_PER_INCH = 150
+HEAD_POINTS, POINTS_PER_INCH = 11, 72
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,16 @@ def label_rows(axes: Axes, labels: list[str], theme: Theme) -> None:
 
 def head(figure: Figure, title: str, theme: Theme) -> None:
     """The title, flush left."""
-    plain(figure.suptitle(drawable(title), x=0.01, ha="left", color=theme.ink, fontsize=11, weight="bold"))
+    plain(figure.suptitle(drawable(title), x=0.01, ha="left", color=theme.ink, fontsize=HEAD_POINTS, weight="bold"))
+
+
+def head_width(title: str) -> float:
+    """Inches that `head` needs for the title, its margins included."""
+    font = get_font(findfont(FontProperties(family=FONT, weight="bold")))
+    font.set_size(HEAD_POINTS, POINTS_PER_INCH)
+    font.set_text(drawable(title))
+    pixels = font.get_width_height()[0] / 64  # of 26.6 fixed point, FreeType's unit
+    return float(pixels / POINTS_PER_INCH) + 0.3
 
 
 def legend_above(axes: Axes, theme: Theme) -> None:

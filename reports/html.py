@@ -16,6 +16,8 @@ from markupsafe import Markup
 
 from reports import opening, summary
 from reports.board import Judge
+from reports.cards import CARDS, card_file
+from reports.data_look import DataLook
 from reports.pages import environment
 from reports.part_plots import DrawnPlot
 from reports.pictures import Picture
@@ -25,6 +27,7 @@ from reports.tables import TextTable, plain_line, text_table
 from results.records import RUNNING, Search
 
 TEMPLATE, SCRIPT = "report.html.j2", "report.js"
+FOLLOW_SECONDS = 5  # from one loading of a followed page to the next
 MOST_RANKED, MOST_FAILURES, MOST_LEFT_OUT = 500, 50, 2000  # listed on the page
 
 
@@ -37,8 +40,13 @@ class Report:
         images: as `reports.data_plot.images_table` gives them. data: as `reports.opening.data_table` does.
         cost: as `reports.cost.cost_table` does.
         judge: how sure a ranking is. sheets: the parts' leaderboards. whole: the same with all ranked trials.
+        names: part -> its name within file names. tables: part -> what `reports.part_plots.part_tables` gives.
+        accuracy_tables: part -> what `reports.accuracy_plot.accuracy_table` gives.
         accuracies: part -> its accuracy plot, where it has accuracies. plots: part -> its other plots.
-        image_pictures: of the data. store: the store's URL as it may be shown. made: the time, ISO 8601.
+        image_pictures: of the data. field: beside published figures, None where none are of these data; `field_table`
+            is its table. look: at the radiographs, None where their folder was not given. cards: a file's name ->
+            its text, as `reports.cards.card_files` gives them.
+        store: the store's URL as it may be shown. made: the time, ISO 8601.
     """
 
     trials: pd.DataFrame
@@ -50,9 +58,16 @@ class Report:
     judge: Judge
     sheets: Sequence[Sheet]
     whole: Sequence[Sheet]
+    names: Mapping[str, str]
+    tables: Mapping[str, Mapping[str, pd.DataFrame]]
+    accuracy_tables: Mapping[str, pd.DataFrame]
     accuracies: Mapping[str, Picture]
     plots: Mapping[str, Sequence[DrawnPlot]]
     image_pictures: Sequence[Picture]
+    field: DrawnPlot | None
+    field_table: pd.DataFrame
+    look: DataLook | None
+    cards: Mapping[str, str]
     store: str
     made: str
 
@@ -67,17 +82,21 @@ class Leaderboard:
 
 @dataclass(frozen=True)
 class PlotSection:
-    """A plot with what stands around it."""
+    """A plot with what stands around it, or that alone."""
 
     heading: str
     reading: str
-    picture: Picture
+    picture: Picture | None
     told: TextTable | None
 
 
 @dataclass(frozen=True)
 class PartSection:
-    """What the page says of a part; `whole` holds more trials than `leaderboard`, where there are more."""
+    """What the page says of a part.
+
+    Attributes:
+        whole: more trials than `leaderboard`, where there are more. cards: what it is and its file, of the chosen model.
+    """
 
     anchor: str
     part: str
@@ -87,6 +106,7 @@ class PartSection:
     whole: Leaderboard | None
     accuracy: Picture | None
     plots: tuple[PlotSection, ...]
+    cards: tuple[tuple[str, str], ...]
 
 
 def part_sections(report: Report) -> list[PartSection]:
@@ -111,9 +131,15 @@ def part_sections(report: Report) -> list[PartSection]:
             whole=leaderboard(whole) if len(whole.table) > len(sheet.table) else None,
             accuracy=report.accuracies.get(sheet.title),
             plots=tuple(map(_plot_section, report.plots.get(sheet.title, ()))),
+            cards=_cards(report, sheet.title),
         )
         for number, (sheet, whole) in enumerate(zip(report.sheets, report.whole, strict=True))
     ]
+
+
+def _cards(report: Report, part: str) -> tuple[tuple[str, str], ...]:
+    files = {each: card_file(kind, report.names[part]) for kind, each in CARDS.items()}
+    return tuple((each, file) for each, file in files.items() if file in report.cards)
 
 
 def _plot_section(plot: DrawnPlot) -> PlotSection:
@@ -132,16 +158,21 @@ def script_hash(script: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}"
 
 
-def report_page(report: Report) -> str:
-    """The whole page."""
+def report_page(report: Report, follow: bool = False) -> str:
+    """The whole page.
+
+    Args:
+        follow: whether the page is going to be made again after each trial, and so loads itself again.
+    """
     trials, searches = report.trials, report.searches
-    failures, states, parts = summary.failures_table(trials), state_counts(trials), part_sections(report)
+    failures, states, parts = summary.failures_table(report.every_trial), state_counts(trials), part_sections(report)
     boards = [section.whole or section.leaderboard for section in parts]
     return environment().get_template(TEMPLATE).render(
         script=Markup(page_script()),
         script_hash=script_hash(page_script()),
         store=report.store,
-        made=report.made[:16].replace("T", " "),
+        made=report.made[:19 if follow else 16].replace("T", " "),
+        follow=FOLLOW_SECONDS if follow else None,
         states=states,
         running=states.get(RUNNING, 0),
         searched=opening.searched_sentences(trials, searches),
@@ -156,6 +187,8 @@ def report_page(report: Report) -> str:
         parts=parts,
         architectures=sorted({name for board in boards if board for name in board.architectures}),
         image_pictures=report.image_pictures,
+        field=None if report.field is None else _plot_section(report.field),
+        look=report.look,
         left_out=summary.left_out_images(searches),
         most_left_out=MOST_LEFT_OUT,
         failures=_table_or_none(failures.head(MOST_FAILURES)),

@@ -25,10 +25,12 @@ from optuna.importance import (
 )
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from plumbing.seeds import seed_of
+from plumbing.seeds import generator_of, seed_of
 
 LEAST_TRIALS = 10
 TOP_SHARE, LEAST_TOP = 0.1, 5  # PED-ANOVA's best trials: a tenth, five at least, as Optuna advises
+TREES = 64  # of fANOVA's forest, as Optuna has it
+SHUFFLES = 19
 ALL, ARCHITECTURE = "all trials", "architecture"
 COLUMNS = ["scope", "parameter", "trials", "fanova", "ped_anova"]
 
@@ -96,23 +98,26 @@ def importance_table(study: optuna.Study) -> pd.DataFrame:
     Returns: scope, parameter (an architecture's own without its prefix), trials, fanova, ped_anova; NaN where a method
         could not tell: PED-ANOVA where its best trials are all, fANOVA where no tree splits.
     """
-    rows = []
-    for scope in scopes(study):
-        if refusal(scope) is None:
-            own = _scope_importances(scope)
-            rows += [(scope.name, name.removeprefix(f"{scope.name}."), len(scope.trials), *own[name]) for name in own]
+    told = [scope_table(scope) for scope in scopes(study) if refusal(scope) is None]
+    return pd.concat(told, ignore_index=True) if told else pd.DataFrame(columns=COLUMNS)
+
+
+def scope_table(scope: Scope, trees: int = TREES) -> pd.DataFrame:
+    """The importances of one scope, of which nothing is refused; see `importance_table`.
+
+    Args:
+        trees: of fANOVA's forest; it takes that many times as long.
+    """
+    own = _scope_importances(scope, trees)
+    rows = [(scope.name, name.removeprefix(f"{scope.name}."), len(scope.trials), *own[name]) for name in own]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _scope_importances(scope: Scope) -> dict[str, tuple[float, float]]:
+def _scope_importances(scope: Scope, trees: int) -> dict[str, tuple[float, float]]:
     """Parameter -> its importance by fANOVA and by PED-ANOVA, by their mean, greatest first."""
-    study = optuna.create_study(direction="maximize")
-    study.add_trials([_on_drawn_scale(trial, scope.parameters) for trial in scope.trials])
-    by_fanova = _importances(study, scope, FanovaImportanceEvaluator(seed=seed_of("fanova")))
-    share = max(TOP_SHARE, LEAST_TOP / len(scope.trials))
-    by_ped_anova: dict[str, float] = {}
-    if _top_is_not_all([trial.value or 0.0 for trial in scope.trials], share):
-        by_ped_anova = _importances(study, scope, PedAnovaImportanceEvaluator(target_quantile=share))
+    study = _study_of(scope)
+    by_fanova = _importances(study, scope.parameters, FanovaImportanceEvaluator(n_trees=trees, seed=seed_of("fanova")))
+    by_ped_anova = _by_ped_anova(study, scope.parameters)
     found = {name: (by_fanova.get(name, math.nan), by_ped_anova.get(name, math.nan)) for name in scope.parameters}
 
     def mean(name: str) -> float:
@@ -122,9 +127,44 @@ def _scope_importances(scope: Scope) -> dict[str, tuple[float, float]]:
     return {name: found[name] for name in sorted(found, key=mean, reverse=True)}
 
 
-def _importances(study: optuna.Study, scope: Scope, evaluator: BaseImportanceEvaluator) -> dict[str, float]:
+def by_chance(scope: Scope, shuffles: int = SHUFFLES) -> dict[str, float]:
+    """Parameter -> the greatest PED-ANOVA importance that it has with the trials' values shuffled, NaN where none.
+
+    A parameter that decides nothing has a greater one itself once in `shuffles` + 1 times: in twenty.
+
+    Source: Altmann, Tolosi, Sander and Lengauer 2010, Bioinformatics 26(10):1340-1347 (importances with the outcome
+        permuted); Barnard 1963, Journal of the Royal Statistical Society B 25(2):294 (so few permutations).
+    """
+    study, generator, found = _study_of(scope), generator_of("importances by chance"), dict[str, float]()
+    trials = study.get_trials(deepcopy=False)  # the study's own, so that values can be set: a copy takes longest of all
+    values = [trial.value or 0.0 for trial in trials]
+    for _ in range(shuffles):
+        for trial, value in zip(trials, generator.permutation(values).tolist(), strict=True):
+            trial.value = value
+        for name, importance in _by_ped_anova(study, scope.parameters).items():
+            found[name] = max(found.get(name, 0.0), importance)
+    return {name: found.get(name, math.nan) for name in scope.parameters}
+
+
+def _study_of(scope: Scope) -> optuna.Study:
+    study = optuna.create_study(direction="maximize")
+    study.add_trials([_on_drawn_scale(trial, scope.parameters) for trial in scope.trials])
+    return study
+
+
+def _by_ped_anova(study: optuna.Study, parameters: Sequence[str]) -> dict[str, float]:
+    values = [trial.value or 0.0 for trial in study.get_trials(deepcopy=False)]
+    share = max(TOP_SHARE, LEAST_TOP / len(values))
+    if not _top_is_not_all(values, share):
+        return {}
+    return _importances(study, parameters, PedAnovaImportanceEvaluator(target_quantile=share))
+
+
+def _importances(
+    study: optuna.Study, parameters: Sequence[str], evaluator: BaseImportanceEvaluator
+) -> dict[str, float]:
     try:
-        return get_param_importances(study, evaluator=evaluator, params=list(scope.parameters))
+        return get_param_importances(study, evaluator=evaluator, params=list(parameters))
     except RuntimeError:  # fANOVA's, where no tree of its forest splits
         return {}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,8 +12,17 @@ from reports.benefit_plot import benefit_alt, benefit_figure, benefit_table, thr
 from reports.confusion import confusion_alt, confusion_figure, confusion_table
 from reports.figures import Theme
 from reports.history_plot import history_alt, history_figure, history_table
+from reports.importances_plot import (
+    importances_alt,
+    importances_drawn,
+    importances_figure,
+    importances_remark,
+    importances_table,
+)
 from reports.learning_plot import learning_alt, learning_figure, learning_table
+from reports.pairs import pairs_remark, pairs_table, pairs_told
 from reports.pictures import Picture, picture
+from reports.recall import Recall
 from reports.reliability_plot import calibration_table, reliability_alt, reliability_figure, reliability_table
 from reports.roc_plot import roc_alt, roc_figure, roc_table
 from reports.top_trials import PartData
@@ -21,26 +31,32 @@ from results.store import Store
 
 @dataclass(frozen=True)
 class PartPlot:
-    """A plot of a part, or of all_parts.
+    """A plot of a part, or of all_parts, or a table that stands among them without one.
 
     Attributes:
         name: of its files, before the part's. heading: above it. reading: how to read it.
-        table: what is drawn, without rows where there is nothing to draw. figure, alt: of a
-            table with rows. told: what of the table stands below the plot; None for nothing. of_abnormal: asks only
-            whether normal or abnormal, of all_parts too.
+        table: what is drawn, without rows where there is nothing to tell. figure, alt: of a table with rows of which
+            `drawn` holds; None: of no table. told: what of the table stands below the plot; None for nothing.
+        of_abnormal: asks only whether normal or abnormal, of all_parts too.
+        remark: what of this table follows the reading; None for nothing.
     """
 
     name: str
     heading: str
     reading: str
     table: Callable[[PartData], pd.DataFrame]
-    figure: Callable[[pd.DataFrame, Theme], Figure]
-    alt: Callable[[pd.DataFrame], str]
+    figure: Callable[[pd.DataFrame, Theme], Figure] | None = None
+    alt: Callable[[pd.DataFrame], str] | None = None
     told: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     of_abnormal: bool = False
+    remark: Callable[[pd.DataFrame], str] | None = None
+    drawn: Callable[[pd.DataFrame], bool] = lambda table: True
 
 
-SUMMED = "Of all_parts P(abnormal) is the sum over the parts' abnormal classes."
+SUMMED = (
+    "Of all_parts P(abnormal) is the sum over the parts' abnormal classes; its trials are ranked by their AUC over all "
+    "14 classes, so the first need not be the best here."
+)
 PART_PLOTS = (
     PartPlot(
         "confusion",
@@ -59,6 +75,18 @@ PART_PLOTS = (
         roc_figure,
         roc_alt,
         of_abnormal=True,
+    ),
+    PartPlot(
+        "pairs",
+        "The best trials in pairs",
+        "Two trials on the same studies: the AUC by DeLong's paired test, accuracy at 0.5 by McNemar's exact test. "
+        "The trials were chosen on valid, where a difference may be what they were chosen for; test had no part in it. "
+        "Of so many tests some find a difference by chance alone: p (Holm) is adjusted for all of them (Holm 1979). "
+        "Intervals are not. The tests take studies for independent, as the several of one patient are not quite.",
+        lambda of: pairs_table(of.top),
+        told=pairs_told,
+        of_abnormal=True,
+        remark=pairs_remark,
     ),
     PartPlot(
         "reliability",
@@ -100,6 +128,20 @@ PART_PLOTS = (
         history_figure,
         history_alt,
     ),
+    PartPlot(
+        "importances",
+        "What mattered",
+        "Of the parameters that all trials of a search have: fANOVA tells the share of the objective's variance that "
+        "one explains alone, PED-ANOVA how far the best tenth's values differ from all. The shares sum to 1 even where "
+        "nothing matters. Of parameters that decide nothing one in twenty gets beyond its mark; a PED-ANOVA bar that "
+        "ends before it tells nothing. Where the two bars disagree, neither is sure. reports.study also tells of each "
+        "architecture's own parameters.",
+        lambda of: importances_table(of.store, of.trials, of.part),
+        importances_figure,
+        importances_alt,
+        remark=importances_remark,
+        drawn=importances_drawn,
+    ),
 )
 
 
@@ -116,25 +158,40 @@ def part_tables(store: Store, trials: pd.DataFrame, part: str) -> dict[str, pd.D
 
 @dataclass(frozen=True)
 class DrawnPlot:
-    """A plot with what stands around it; `told` as in `PartPlot`."""
+    """A plot with what stands around it, or that alone; `told` as in `PartPlot`."""
 
     heading: str
     reading: str
-    picture: Picture
+    picture: Picture | None
     told: pd.DataFrame | None
 
 
-def drawn_plots(tables: Mapping[str, pd.DataFrame], part_name: str) -> list[DrawnPlot]:
+def drawn_plots(tables: Mapping[str, pd.DataFrame], part_name: str, recall: Recall) -> list[DrawnPlot]:
     """The plots of a part in the order of the report.
 
     Args:
         tables: as `part_tables` gives them. part_name: the part's name within file names.
     """
-    return [_drawn(plot, tables[plot.name], part_name) for plot in PART_PLOTS if plot.name in tables]
+    return [
+        recall(("plot", plot.name, part_name), [tables[plot.name]], partial(_drawn, plot, tables[plot.name], part_name))
+        for plot in PART_PLOTS
+        if plot.name in tables
+    ]
 
 
 def _drawn(plot: PartPlot, table: pd.DataFrame, part_name: str) -> DrawnPlot:
-    drawn = picture(f"{plot.name}_{part_name}", plot.alt(table), lambda theme: plot.figure(table, theme))
     summed = plot.of_abnormal and table["part_body"].iloc[0] == ALL_PARTS
-    reading = f"{plot.reading} {SUMMED}" if summed else plot.reading
-    return DrawnPlot(plot.heading, reading, drawn, None if plot.told is None else plot.told(table))
+    told = [plot.reading, SUMMED if summed else "", plot.remark(table) if plot.remark else ""]
+    return DrawnPlot(
+        plot.heading,
+        " ".join(filter(None, told)),
+        _picture(plot, table, part_name),
+        None if plot.told is None else plot.told(table),
+    )
+
+
+def _picture(plot: PartPlot, table: pd.DataFrame, part_name: str) -> Picture | None:
+    figure, alt = plot.figure, plot.alt
+    if figure is None or alt is None or not plot.drawn(table):
+        return None
+    return picture(f"{plot.name}_{part_name}", alt(table), lambda theme: figure(table, theme))

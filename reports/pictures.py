@@ -1,4 +1,8 @@
-"""Plots as small PNG files, one for light and one for dark pages."""
+"""Plots as small PNG files, one for light and one for dark pages.
+
+A plot is drawn once, for light pages, in the theme's colours and their shades. The themes' colours correspond, so that
+the picture for dark pages is the same points with the dark theme's colours in their places.
+"""
 
 import io
 from collections.abc import Callable
@@ -17,6 +21,7 @@ from results.metrics import Integers
 
 DOTS_PER_INCH = 110  # ten inches are a little more than the page's widest plot
 SHADES = 10  # of each colour of a theme, towards its paper: soft edges; a third of the bytes of all colours
+COLOURS = 1 << 24  # of red, green and blue
 
 
 @dataclass(frozen=True)
@@ -37,27 +42,30 @@ class Picture:
 
 
 def picture(stem: str, alt: str, draw: Callable[[Theme], Figure]) -> Picture:
-    """The plot in both themes, laid out once: themes differ by their colours alone."""
-    light, dark = draw(LIGHT), draw(DARK)
-    on_light = small_png(light, LIGHT)
-    _lay_out_alike(dark, light)
-    return Picture(stem, alt, on_light, small_png(dark, DARK), float(light.get_figwidth()))
+    """The plot in both themes; the same plot gives the same bytes.
 
-
-def small_png(figure: Figure, theme: Theme) -> bytes:
-    """The figure as a PNG file of the theme's colours and their shades; the same figure gives the same bytes."""
+    Args:
+        draw: takes its colours from the theme, and paints what it draws opaque or over paper alone.
+    """
+    figure = draw(LIGHT)
     figure.set_dpi(DOTS_PER_INCH)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    few = _in_colours(np.asarray(canvas.buffer_rgba())[..., :3], _palette(theme))
+    image = _in_colours(np.asarray(canvas.buffer_rgba()), _palette(LIGHT))
+    light, dark = (_png(image, theme) for theme in (LIGHT, DARK))
+    return Picture(stem, alt, light, dark, float(figure.get_figwidth()))
+
+
+def _png(image: Image.Image, theme: Theme) -> bytes:
+    image.putpalette(_palette(theme).ravel().tolist())
     buffer = io.BytesIO()
-    few.save(buffer, "PNG", compress_level=7)
+    image.save(buffer, "PNG", compress_level=7)
     return buffer.getvalue()
 
 
 @cache
 def _palette(theme: Theme) -> Integers:
-    """The theme's colours and their shades, (colours, 3) in 0..255.
+    """The theme's colours and their shades, (colours, 3) in 0..255; those of two themes stand in the same places.
 
     Chosen by us, not by the picture: a colour of few pixels, as of a dotted line, would be taken for another.
     """
@@ -67,19 +75,12 @@ def _palette(theme: Theme) -> Integers:
 
 
 def _in_colours(pixels: NDArray[np.uint8], palette: Integers) -> Image.Image:
-    """The picture (height, width, 3) with each pixel in the nearest of the palette's colours."""
-    packed = pixels.astype(np.int64) @ np.array([65536, 256, 1])
-    found, place = np.unique(packed, return_inverse=True)
-    colours = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1)
-    nearest = ((colours[:, None] - palette) ** 2).sum(axis=2).argmin(axis=1)
-    image = Image.fromarray(nearest[place].reshape(packed.shape).astype(np.uint8))
-    image.putpalette(palette.ravel().tolist())
-    return image
-
-
-def _lay_out_alike(figure: Figure, drawn: Figure) -> None:
-    figure.set_layout_engine("none")
-    for axes, laid in zip(figure.axes, drawn.axes, strict=True):
-        axes.set_position(laid.get_position(original=True))
-    for text, put in zip(figure.texts, drawn.texts, strict=True):
-        text.set_position(put.get_position())
+    """The picture (height, width, 4: red, green, blue, opaque) as places of the palette's nearest colours."""
+    packed = pixels.view("<u4")[..., 0] % COLOURS
+    seen = np.zeros(COLOURS, np.bool_)
+    seen[packed] = True
+    found = np.flatnonzero(seen)
+    colours = np.stack([found & 255, found >> 8 & 255, found >> 16], axis=1)
+    nearest = np.empty(COLOURS, np.uint8)
+    nearest[found] = ((colours[:, None] - palette) ** 2).sum(axis=2).argmin(axis=1)
+    return Image.fromarray(nearest[packed], "P")

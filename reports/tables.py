@@ -19,7 +19,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 # Beside the exported columns: texts that hold a number with its interval.
 NUMBER_TEXTS = frozenset(
     {"valid AUC", "test AUC", "valid accuracy", "test accuracy", "images (train / valid / test)"}
-    | {"rank_95", "valid_auc_fresh", "test_auc_fresh"}
+    | {"rank_95", "valid_auc_fresh", "test_auc_fresh", "first / second", "difference (95 %)", "p", "p (Holm)"}
 )
 
 

@@ -4,7 +4,7 @@ Early stopping and the best epoch were chosen on the same patients; that part of
 patients of a class nothing is claimed: all trials could be best, at any rank, and no luck is taken off.
 """
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,12 +64,19 @@ class Certainty:
         return bool(self.comparison.could_be_best[self.trial_ids.index(trial_id)])
 
 
-def certainty(store: Store, data_hash: str, part: str, trial_ids: Sequence[int], column: str) -> Certainty | None:
+# (trial, column) to its values in the bootstrap draws, (draws,): they never change once the trial has finished.
+Drawn = MutableMapping[tuple[int, str], Floats]
+
+
+def certainty(
+    store: Store, data_hash: str, part: str, trial_ids: Sequence[int], column: str, drawn: Drawn | None = None
+) -> Certainty | None:
     """How sure the order of these trials is.
 
     Args:
         trial_ids: of finished trials of the part on these data; those without stored probabilities are left out.
         column: one of `RANKED_BY`.
+        drawn: of this store, from earlier calls; what is not in it is put there. 16 kB a trial.
     Returns: None where fewer than two trials have probabilities, or a trial lacks the metric.
     Raises: StoreError where the store has no image list of the part and data.
     """
@@ -92,7 +99,11 @@ def certainty(store: Store, data_hash: str, part: str, trial_ids: Sequence[int],
     best, rarest = known[int(values.argmax())], _rarest(cases[0].patients, cases[0].labels)
     if rarest < LEAST_PATIENTS:
         return Certainty(column, known, best, patients, rarest, undecided(len(known)), None)
-    draws = np.stack([of(trial, weight) for trial in range(len(cases))])
+    drawn = {} if drawn is None else drawn
+    for trial, trial_id in enumerate(found):
+        if (trial_id, column) not in drawn:
+            drawn[trial_id, column] = of(trial, weight)
+    draws = np.stack([drawn[trial_id, column] for trial_id in found])
     corrected = bias_corrected(of, values, draws, weight)
     scale = sign * (100 if column == "valid_accuracy_eval" else 1)
     return Certainty(

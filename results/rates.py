@@ -42,3 +42,26 @@ def mcnemar_test(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     if only_first + only_second == 0:
         return 1.0
     return float(binomtest(only_first, only_first + only_second, 0.5).pvalue)
+
+
+def paired_difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[float, float, float]:
+    """How much oftener the first of two models is right on the same cases, with its 95 % interval.
+
+    The interval is Wald's with one case added to each kind of disagreement, so that it has a width where they never
+    disagree; its middle is not quite the difference.
+
+    Args:
+        first, second: (cases,), whether each was right; one case at least.
+    Source: Bonett and Price 2012, Journal of Educational and Behavioral Statistics 37(4):479-488; recommended by
+        Fagerland, Lydersen and Laake 2014, Statistics in Medicine 33(16):2850-2875.
+
+    >>> first, second = np.array([True] * 2 + [False] * 19), np.array([True, False] + [True] * 7 + [False] * 12)
+    >>> [round(each, 3) for each in paired_difference(first, second)]
+    [-0.286, -0.508, -0.013]
+    """
+    cases = len(first)
+    only_first, only_second = int(np.sum(first & ~second)), int(np.sum(second & ~first))
+    of_first, of_second = (only_first + 1) / (cases + 2), (only_second + 1) / (cases + 2)
+    middle = of_first - of_second
+    margin = DEVIATIONS * float(np.sqrt((of_first + of_second - middle**2) / (cases + 2)))
+    return (only_first - only_second) / cases, max(-1.0, middle - margin), min(1.0, middle + margin)

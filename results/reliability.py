@@ -36,7 +36,7 @@ class BrierParts:
 
 
 def reliability_curve(label: Integers, probability: Floats, bins: int = BINS) -> list[Bin]:
-    """Bins of equal numbers of cases, ordered by probability; equal probabilities are never parted.
+    """Bins of equal numbers of cases, ordered by probability; equal probabilities are never parted, no cases no bins.
 
     Args:
         label: (cases,) in {0, 1}. probability: (cases,), of label 1.
@@ -52,6 +52,8 @@ def _wilson(label: Integers) -> tuple[float, float]:
 
 
 def _members(probability: Floats, bins: int) -> list[Integers]:
+    if len(probability) == 0:
+        return []
     order = np.argsort(probability, kind="stable")
     edges = np.unique(probability[order[np.arange(1, bins) * len(order) // bins]])
     place = np.searchsorted(edges, probability, side="right")

@@ -98,14 +98,17 @@ def compare(values: Floats, draws: Floats) -> Comparison:
     chance = (draws - values[:, None])[:, ~np.isnan(draws).any(axis=0)]
     deviations = _deviations_of_differences(chance)
     best, ranks = np.ones(len(values), np.bool_), np.ones((len(values), 2), np.int64)
+    by_chance = np.empty_like(chance)  # one for all trials: 200 of them would take their memory anew each time
     for trial, deviation in enumerate(deviations):
         varies = deviation > 0
         scale = np.where(varies, deviation, 1.0)
         difference = values - values[trial]
         behind = np.where(varies | (difference == 0), difference / scale, np.copysign(np.inf, difference))
-        by_chance = (chance[varies] - chance[trial]) / scale[varies, None]
-        best[trial] = behind.max() <= _quantile(by_chance.max(axis=0, initial=0.0))
-        most = _quantile(np.abs(by_chance).max(axis=0, initial=0.0))
+        np.subtract(chance, chance[trial], out=by_chance)
+        np.divide(by_chance, np.where(varies, deviation, np.inf)[:, None], out=by_chance)
+        greatest = by_chance.max(axis=0, initial=0.0)
+        best[trial] = behind.max() <= _quantile(greatest)
+        most = _quantile(np.maximum(greatest, -by_chance.min(axis=0, initial=0.0)))
         ranks[trial] = 1 + np.sum(behind > most), len(values) - np.sum(behind < -most)
     return Comparison(best, ranks)
 

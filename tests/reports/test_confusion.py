@@ -9,7 +9,7 @@ import pytest
 from plumbing.seeds import generator_of
 from radiographs.parts import ALL_PARTS
 from reports.build import build_report
-from reports.confusion import COLUMNS, confusion_alt, confusion_figure, confusion_table
+from reports.confusion import COLUMNS, confusion_alt, confusion_figure, confusion_table, confusion_title
 from reports.figures import png
 from tests.reports.store_maker import StoreMaker
 
@@ -39,6 +39,19 @@ def test_counts_are_those_of_the_best_trial_by_true_and_called_label(hand: Store
     ]  # fmt: skip
     assert (counts(table, "valid"), counts(table, "test")) == ([1, 1, 0, 1], [0, 2, 1, 0])
     assert "valid, normal called abnormal: 1;" in confusion_alt(table)
+
+
+def test_a_title_of_wide_signs_is_not_cut(made: StoreMaker) -> None:
+    """Each sign was taken for 0.09 inches wide: a title of capitals ran out of the picture."""
+    search = made.search("W" * 40)
+    made.images("XR_HAND", {"valid": [0, 0, 1], "test": [0, 0, 1]})
+    made.finish(search, 0, valid_auc=0.7, probabilities={"valid": HAND})
+
+    figure = confusion_figure(table := confusion_table(made.store, made.trials(), "XR_HAND"))
+
+    figure.canvas.draw()
+    (title,) = [text for text in figure.texts if text.get_text() == confusion_title(table)]
+    assert 0 <= title.get_window_extent().x0 < title.get_window_extent().x1 <= figure.bbox.width
 
 
 def test_all_parts_has_fourteen_labels(made: StoreMaker) -> None:

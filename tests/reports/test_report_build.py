@@ -73,7 +73,7 @@ def test_command_writes_the_files_and_prints_their_paths(made: StoreMaker, comma
         "leaderboard.md", "report.html", "plots/accuracy_XR_HAND.png", "plots/images_parts.png",
         "plots/history_XR_HAND.png", "plots/learning_XR_HAND.png", "tables/accuracy_XR_HAND.csv", "tables/cost.csv",
         "tables/failures.csv", "tables/history_XR_HAND.csv", "tables/images.csv", "tables/leaderboard_XR_HAND.csv",
-        "tables/learning_XR_HAND.csv",
+        "tables/importances_XR_HAND.csv", "tables/learning_XR_HAND.csv",
     }  # fmt: skip
 
 
@@ -160,6 +160,18 @@ def test_empty_store_makes_a_page_that_says_so(made: StoreMaker, tmp_path: Path)
     assert "The store holds no searches yet." in page.text
     assert "The store holds no trials yet." in page.text
     assert (tmp_path / "out" / "leaderboard.md").read_text() == "# Leaderboard\n\nThe store holds no trial yet.\n"
+
+
+def test_a_confirmation_that_failed_is_among_the_failures(made: StoreMaker, tmp_path: Path) -> None:
+    """It was nowhere; the means are of those that finished."""
+    made.finish(made.search(), 0, valid_auc=0.8)
+    confirming = made.search("s-confirm", kind="confirm", settings={"confirms": "s"})
+    made.store.fail_trial(made.start(confirming, 0).id, "the loss is nan", 1.0)
+
+    page = built(made, tmp_path / "out")
+
+    assert "the loss is nan" in page.text
+    assert "s-confirm,0,XR_HAND" in (tmp_path / "out" / "tables" / "failures.csv").read_text()
 
 
 def test_failed_trials_only_make_a_page_with_their_reasons(made: StoreMaker, tmp_path: Path) -> None:

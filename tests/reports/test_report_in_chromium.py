@@ -8,7 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from radiographs.synthetic import LEAST_PATIENTS, draw_dataset
 from reports.build import build_report
+from reports.data_look import look_at
 from results.records import IMPORT
 from results.store import Store
 from tests.reports.store_maker import HOSTILE, StoreMaker
@@ -22,7 +24,7 @@ GRAVE = ("serious", "critical")
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of two parts with two architectures, an import, failures, and names meant to do harm."""
+    """The report of two parts with two architectures, an import, failures, radiographs, and names meant to do harm."""
     folder = tmp_path_factory.mktemp("chromium")
     url = f"sqlite:///{folder}/results.db"
     made = StoreMaker(Store.open(url, create=True), url)
@@ -36,7 +38,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     imported = made.search("hostile", None, kind=IMPORT)
     for number, name in enumerate([HOSTILE[0], '"><img src=x onerror=alert(1)>']):
         made.finish(imported, number, part=name[:20], name=name, architecture=name)
-    build_report(made.store, folder / "report")
+    radiographs = draw_dataset(folder / "radiographs", LEAST_PATIENTS)
+    build_report(made.store, folder / "report", look=look_at(radiographs, made.store.searches()))
     made.store.close()
     return folder / "report" / "report.html"
 

@@ -41,6 +41,10 @@ def test_equal_probabilities_are_never_parted() -> None:
     ]
 
 
+def test_no_cases_have_no_bins() -> None:
+    assert reliability_curve(np.array([], np.int64), np.array([])) == []
+
+
 @given(st.integers(0, 1000), st.integers(1, 60))
 def test_brier_parts_add_up_to_the_score_of_the_bins_means(seed: int, count: int) -> None:
     label, probability = cases(seed, count)
