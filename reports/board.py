@@ -14,6 +14,7 @@ import pandas as pd
 from plumbing.errors import UsageError
 from radiographs.parts import TASKS
 from reports.confirmed import FIGURES, fresh_cell
+from reports.luck import luck_sentences
 from reports.ranking import check_rank_by, count_sentence, ranked, ranked_by, ranking_sentence, stored_parts
 from reports.sheets import Sheet
 from reports.tables import base_name, interval_text, plain_line
@@ -133,14 +134,15 @@ def _board(trials: pd.DataFrame, part: str, query: Query, judge: Judge) -> Sheet
     column = ranked_by(rows, query.rank_by)
     sure = _of_each_data(part, rows, column, judge)
     before = [ranking_sentence(rows, query.rank_by)]
-    rows = _with_certainty(rows, sure)
+    every = rows = _with_certainty(rows, sure)
     if query.group_by is not None:
         before.append(f"The best of each {query.group_by}.")
         groups = rows.groupby(query.group_by, sort=False, dropna=False)
         rows = groups.head(1).assign(trials=groups["rank"].transform("size"))
     shown = rows if query.top is None else rows.head(query.top)
     columns = query.columns or _default_columns(rows, query, column, bool(sure))
-    after = [*_certainty_sentences(sure, rows), *_fresh_sentence(shown), count_sentence(trials, part, len(shown))]
+    fresh, count = _fresh_sentence(shown, columns), count_sentence(trials, part, len(shown))
+    after = [*_certainty_sentences(sure, every), *fresh, count]
     return Sheet(part, tuple(before), _for_people(shown, columns), _for_machines(shown, columns), tuple(after))
 
 
@@ -166,40 +168,44 @@ def _with_certainty(rows: pd.DataFrame, sure: Sequence[Certainty]) -> pd.DataFra
 
 
 def _certainty_sentences(sure: Sequence[Certainty], rows: pd.DataFrame) -> list[str]:
+    """What stands below the table on how sure it is.
+
+    Args:
+        rows: all that are ranked.
+    """
     found = [sentence for each in sure for sentence in _certainty_of_data(each, rows)]
+    if any(not each.too_few for each in sure):
+        found.append(
+            "rank_95 holds the trial's true rank, and the truly best is among those that could_be_best marks yes, each "
+            "with 95 % confidence; the second asks less and so can tell more."
+        )
     compared = {trial for each in sure for trial in each.trial_ids}
     if sure and (len(sure) > 1 or not compared.issuperset(rows["trial_id"])):
-        found.append("rank_95 and could_be_best count trials measured on the same patients alone.")
+        found.append("Both count trials measured on the same patients alone; where they are empty, nothing is known.")
     return found
 
 
 def _certainty_of_data(sure: Certainty, rows: pd.DataFrame) -> list[str]:
-    count = len(sure.trial_ids)
-    compared = f"{count} trials were measured on the same {sure.patients} valid patients"
+    best = rows.set_index("trial_id").loc[sure.best]
+    several = rows["data_hash"].dropna().nunique() > 1
+    of_data = f" (data {plain_line(best['data_hash'])[:12]})" if several else ""
+    compared = f"{len(sure.trial_ids)} trials were measured on the same {sure.patients} valid patients{of_data}"
     if sure.too_few:
         return [f"{compared}, {sure.rarest} of a class: too few to tell the trials apart, or to take luck off."]
     possible = int(sure.comparison.could_be_best.sum())
-    found = [f"{compared}; {possible} of them could truly be the best (95 %)."]
-    if sure.corrected is not None:
-        best = rows.set_index("trial_id").loc[sure.best]
-        name = f"{plain_line(best['search'])}, trial {best['trial']}"
-        plain, value, low, high = (
-            f"{number:.{1 if sure.column == 'valid_accuracy_eval' else 2}f}"
-            for number in (sure.corrected.plain, sure.corrected.value, sure.corrected.low, sure.corrected.high)
-        )
-        found.append(
-            f"The {sure.column} of the first of them ({name}), {plain}, is the best of {count} and so too good: "
-            f"{value} ({low}-{high}) is to be expected of it on other such patients (bootstrap bias correction)."
-        )
-    return found
+    name = f"{plain_line(best['search'])}, trial {best['trial']}"
+    return [
+        f"{compared}; {possible} of them could truly be the best (95 %).",
+        *luck_sentences(sure, f"The {sure.column} of the first of them ({name})"),
+    ]
 
 
-def _fresh_sentence(rows: pd.DataFrame) -> list[str]:
-    if not rows["valid_auc_fresh_trainings"].notna().any():
+def _fresh_sentence(rows: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    if not set(CONFIRMED) & set(columns) or not rows["valid_auc_fresh_trainings"].notna().any():
         return []
     return [
-        "valid_auc_fresh, test_auc_fresh: mean ± standard deviation under other seeds (trainings that finished); "
-        "to choose again by them would bring luck back."
+        "valid_auc_fresh, test_auc_fresh: mean ± standard deviation under other seeds (trainings that finished), on "
+        "the same patients; to choose again by them would bring luck back."
     ]
 
 
@@ -212,7 +218,7 @@ def _shown(rows: pd.DataFrame, column: str) -> Any:
         ranks = zip(rows["rank_low"], rows["rank_high"], strict=True)
         return [None if low is None else f"{low}-{high}" for low, high in ranks]
     if column == "could_be_best":
-        return ["yes" if found else "" for found in rows["could_be_best"]]
+        return [None if found is None else "yes" if found else "no" for found in rows["could_be_best"]]
     if column == "model_name":
         return [base_name(name) if isinstance(name, str) else None for name in rows["model_name"]]
     if column in CONFIRMED:

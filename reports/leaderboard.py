@@ -33,6 +33,7 @@ def leaderboard_text(sheets: "Sequence[Sheet]", query: "Query | None" = None, fo
 
     if form == "markdown" and not sheets:
         of_part = f" of {query.part}" if query and query.part else ""
+        of_part += f" in search {query.search}" if query and query.search else ""
         when = f" that ended on {query.since} or later" if query and query.since else ""
         return f"The store holds no trial{of_part}{when} yet.\n"
     return WRITERS[form](sheets)

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from reports.board import Query, check_query, chosen_parts
-from reports.ranking import ranked, ranked_by
+from reports.ranking import TEST_CHOSE, ranked, ranked_by
 from reports.sheets import Sheet
 from reports.tables import interval_text
 
@@ -30,7 +30,10 @@ def matrix(trials: pd.DataFrame, query: Query) -> Sheet:
     columns = ", ".join(
         f"{name} (per cent)" if name.endswith(PER_CENT) else name for name in sorted(set(cells["column"]))
     )
-    before = (f"The best trial of each architecture and part, by {columns}.",)
+    before = (
+        f"The best trial of each architecture and part, by {columns}: each the best of several, and so too good.",
+        *([f"Ranked by {TEST_CHOSE}"] if any(name.startswith("test_") for name in cells["column"]) else []),
+    )
     return Sheet("Architectures and parts", before, table, cells.drop(columns="text"), ())
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from plumbing.errors import StoreError
 from reports.board import Judge
 from reports.confirmed import fresh_cell
+from reports.luck import STILL_IN_IT, expected_text
 from reports.ranking import ranked, ranked_by, stored_parts
 from reports.tables import cell_text, interval_text, plain_line
 from results.certainty import LEAST_PATIENTS, Certainty
@@ -119,11 +120,7 @@ def _possible(sure: Certainty) -> int:
 
 
 def _corrected(sure: Certainty | None, trial_id: int) -> str:
-    if sure is None or sure.corrected is None or sure.best != trial_id:
-        return ""
-    if sure.column == "valid_accuracy_eval":
-        return f"{sure.corrected.value:.1f} ({sure.corrected.low:.1f}-{sure.corrected.high:.1f})"
-    return interval_text(sure.corrected.value, sure.corrected.low, sure.corrected.high)
+    return expected_text(sure) if sure is not None and sure.best == trial_id else ""
 
 
 def uncertain_sentences(trials: pd.DataFrame, judge: Judge) -> list[str]:
@@ -145,8 +142,9 @@ def uncertain_sentences(trials: pd.DataFrame, judge: Judge) -> list[str]:
     found = []
     if compared:
         found.append(
-            "The best of many trials looks better than it is, because luck helped to choose it: the column “luck taken "
-            f"off” tells what to expect. Which trial is truly best is open; these many could be: {', '.join(compared)}."
+            "The best of many trials looks better than it is, because luck helped to choose it. “Luck taken off” is "
+            f"what to expect without the luck of that choice. {STILL_IN_IT} So many trials could truly be the best "
+            f"(95 %): {', '.join(compared)}."
         )
     if few:
         found.append(f"Few patients make wide intervals; on valid there are: {', '.join(few)}.")
@@ -165,14 +163,34 @@ def uncertain_sentences(trials: pd.DataFrame, judge: Judge) -> list[str]:
     return [*found, _seed_sentence(rankings), NOT_TOLD]
 
 
+def leak_sentences(leaks: pd.DataFrame) -> list[str]:
+    """That the splits share images or patients, where they were looked at and do.
+
+    Args:
+        leaks: as `reports.data_look.look_at` finds them, a row each.
+    """
+    if leaks.empty:
+        return []
+    return [
+        f"{_counted(len(leaks), 'leak was', 'leaks were')} found between splits or patients, near duplicates counted; "
+        "until they are looked at (under Data), figures of valid and test may be too good."
+    ]
+
+
 def _seed_sentence(rankings: Sequence[tuple[str, pd.DataFrame]]) -> str:
     ours = [(plain_line(part), ranking.iloc[0]) for part, ranking in rankings if ranking.iloc[0]["kind"] != IMPORT]
-    once = [part for part, best in ours if pd.isna(best["valid_auc_fresh_trainings"])]
     if not ours:
         return "How much of these figures is due to the seed of their training is not known."
-    if not once:
-        return "The best trials were trained again under other seeds; the spread over them is beside their figures."
-    which = "The best trials were" if len(once) == len(ours) else f"The best of {_listed(once)} was"
-    return (
-        f"{which} trained under one seed only, and intervals do not hold that luck: search.run --confirm trains again."
-    )
+    again = {part: best["valid_auc_fresh_trainings"] for part, best in ours}
+    once = [part for part, trainings in again.items() if pd.isna(trainings)]
+    failed = [part for part, trainings in again.items() if trainings == 0]
+    found = [f"Of {_listed(failed)} every training of the best under other seeds failed."] if failed else []
+    if len(once) + len(failed) < len(again):
+        found.append("“Other seeds” is what the best reached when trained again, on the same patients that chose it.")
+    if once:
+        which = "The best trials were" if len(once) == len(ours) else f"The best of {_listed(once)} was"
+        found.append(
+            f"{which} trained under one seed only, and intervals do not hold that luck: search.run --confirm trains "
+            "again."
+        )
+    return " ".join(found)

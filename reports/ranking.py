@@ -19,6 +19,10 @@ TEXTS = frozenset(
 )
 NUMERIC = tuple(column for column in EXPORTED if column not in TEXTS)
 
+TEST_CHOSE = (
+    "a test metric. The figure of what comes first is flattered by the choice; do not report it as the expected "
+    "performance."
+)
 FIRST_CHOICE, SECOND_CHOICE = "valid_auc", "valid_accuracy_eval"
 UNFINISHED = (FAILED, PRUNED, RUNNING)
 
@@ -91,10 +95,7 @@ def ranking_sentence(rows: pd.DataFrame, rank_by: str | None = None) -> str:
         return f"No finished trial of this part has {column}: the rows stand in the order in which they were stored."
     order = ", least first" if least_first(column) else ""
     if column.startswith("test_"):
-        return (
-            f"Ranked by {column}{order}: a test metric. The first row's figure is flattered by the choice; "
-            "do not report it as the expected performance."
-        )
+        return f"Ranked by {column}{order}: {TEST_CHOSE}"
     if rank_by is None and column == FIRST_CHOICE and not present.all():
         return f"Ranked by {column}; rows without it follow, ranked by {SECOND_CHOICE}."
     if rank_by is None and column == SECOND_CHOICE:

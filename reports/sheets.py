@@ -7,16 +7,18 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
 from reports.pages import environment
-from reports.tables import escape_markdown, plain_line, text_table, to_csv, to_markdown
+from reports.tables import TextTable, escape_markdown, plain_line, text_table, to_csv, to_markdown
 from results.export import plain_rows
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "[": "{[}", "*": "{*}",  # else an argument of the line's end before them
     "|": r"\textbar{}", "\"": r"\textquotedbl{}", "`": r"\textasciigrave{}", "'": r"\textquotesingle{}",
 }  # fmt: skip
 
@@ -37,6 +39,11 @@ class Sheet:
     table: pd.DataFrame
     numbers: pd.DataFrame
     after: tuple[str, ...]
+
+    @cached_property
+    def text(self) -> TextTable:
+        """The table's cells as text, made once."""
+        return text_table(self.table)
 
 
 def as_markdown(sheets: Sequence[Sheet]) -> str:
@@ -81,7 +88,7 @@ def as_latex(sheets: Sequence[Sheet]) -> str:
 
 
 def _latex(sheet: Sheet) -> str:
-    text = text_table(sheet.table)
+    text = sheet.text
     lines = [[latex_text(cell) for cell in row] for row in (text.columns, *text.rows)]
     head, *body = (" & ".join(line) + r" \\" for line in lines)
     align = "".join("r" if column in text.numeric else "l" for column in text.columns)
@@ -102,7 +109,7 @@ def latex_text(text: str) -> str:
 
 def as_html(sheets: Sequence[Sheet]) -> str:
     """A page of its own without scripts, which needs nothing beside it."""
-    shown = [(plain_line(sheet.title), sheet, text_table(sheet.table)) for sheet in sheets]
+    shown = [(plain_line(sheet.title), sheet, sheet.text) for sheet in sheets]
     return environment().get_template("sheets.html.j2").render(sheets=shown)
 
 

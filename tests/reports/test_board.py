@@ -54,7 +54,7 @@ def test_trials_that_cannot_be_told_from_the_best_are_marked_and_ranks_have_inte
     assert rows["could_be_best"].to_dict() == {0: True, 1: True, 2: False}
     assert [tuple(rows.loc[number, ["rank_low", "rank_high"]]) for number in range(3)] == [(1, 2), (1, 2), (3, 3)]
     assert sorted(sheet.table["rank_95"]) == ["1-2", "1-2", "3-3"]
-    assert sorted(sheet.table["could_be_best"]) == ["", "yes", "yes"]
+    assert sorted(sheet.table["could_be_best"]) == ["no", "yes", "yes"]
     assert sheet.after[0] == (
         "3 trials were measured on the same 60 valid patients; 2 of them could truly be the best (95 %)."
     )
@@ -75,6 +75,9 @@ def test_the_first_ones_value_is_said_to_be_lucky_with_what_to_expect(made: Stor
     digits = 1 if column == "valid_accuracy_eval" else 2
     of = f"The {column} of the first of them (s, trial {first['trial']}), {first[column]:.{digits}f}"
     assert sheet.after[1].startswith(f"{of}, is the best of 12 and so too good: ")
+    assert sheet.after[1].endswith(
+        "The luck of the best epoch and of the sampler, on the same patients, is still in it."
+    )
 
 
 def test_trials_of_each_data_are_judged_apart_and_the_best_of_each_is_named(made: StoreMaker) -> None:
@@ -90,12 +93,16 @@ def test_trials_of_each_data_are_judged_apart_and_the_best_of_each_is_named(made
     firsts = known.groupby("search")["trial"].first()
     assert told == [f"The valid_auc of the first of them ({search}" for search in ("s", "other")]
     assert f"(other, trial {firsts['other']})" in " ".join(sheet.after)
-    assert "rank_95 and could_be_best count trials measured on the same patients alone." in sheet.after
+    assert (
+        "Both count trials measured on the same patients alone; where they are empty, nothing is known." in sheet.after
+    )
+    assert sheet.table.iloc[0][["rank_95", "could_be_best"]].isna().all()
+    assert sheet.after[0].startswith("2 trials were measured on the same 60 valid patients (data dddddddddddd); ")
 
 
 def test_where_all_trials_are_compared_no_word_is_lost_on_others(made: StoreMaker) -> None:
     measured(made, [2.0, 1.0])
-    assert not any(sentence.startswith("rank_95 and") for sentence in board(made).after)
+    assert not any(sentence.startswith("Both count") for sentence in board(made).after)
 
 
 @pytest.mark.parametrize(("patients", "told"), [(9, True), (10, False)])
@@ -110,7 +117,7 @@ def test_with_few_patients_of_a_class_nothing_is_claimed(made: StoreMaker, patie
     assert sheet.after[0].startswith(few) == told
     assert sheet.numbers["could_be_best"].tolist() == [True, told]
     assert sheet.table["rank_95"].tolist() == (["1-2", "1-2"] if told else ["1-1", "2-2"])
-    assert any("too good" in sentence for sentence in sheet.after) != told
+    assert any("is the best of 2" in sentence for sentence in sheet.after) != told
 
 
 def test_nothing_is_said_of_one_trial_or_of_a_test_column(made: StoreMaker) -> None:
@@ -134,6 +141,33 @@ def test_grouped_shows_the_best_of_each_value_with_its_rank_and_how_many_there_a
     sheet = board(made, group_by="search", top=9)
     assert sheet.table[["rank", "trials", "search"]].to_numpy().tolist() == [[1, 3, "b"], [2, 2, "a"]]
     assert "The best of each search." in sheet.before
+
+
+def test_grouped_says_how_sure_all_ranked_trials_are_whoever_leads_a_group(made: StoreMaker) -> None:
+    measured(made, [1.0, 0.8])
+    measured(made, [0.5, 0.4, 0.0], data_hash="e" * 16, name="other")
+    made.finish(made.search("imported", kind="import"), 0, valid_auc=0.999)
+    sheet = board(made, group_by="architecture", top=9)
+    assert sheet.numbers["search"].tolist() == ["imported"]
+    assert sum("too good" in sentence for sentence in sheet.after) == 2
+
+
+def test_a_best_value_that_no_draw_changes_is_given_no_interval(made: StoreMaker) -> None:
+    made.images("XR_HAND", dict.fromkeys(("train", "valid", "test"), LABELS))
+    search = made.search()
+    for number in range(2):
+        made.measure(search, number, 40.0)
+    told = " ".join(board(made).after)
+    assert "1.00, is the best of 2; it is the same in all draws, so the bootstrap cannot tell its luck." in told
+    assert "(1.00-1.00)" not in told
+    assert "too good" not in told
+
+
+def test_matrix_says_that_its_cells_are_lucky_and_when_test_chose(made: StoreMaker) -> None:
+    measured(made, [1.0, 2.0])
+    assert "and so too good" in matrix(made.trials(), Query()).before[0]
+    assert len(matrix(made.trials(), Query()).before) == 1
+    assert matrix(made.trials(), Query(rank_by="test_accuracy_eval")).before[1].startswith("Ranked by a test metric. ")
 
 
 def test_since_takes_the_trials_that_ended_then_or_later(made: StoreMaker) -> None:
@@ -181,8 +215,8 @@ def test_matrix_shows_imports_by_what_they_have(made: StoreMaker) -> None:
     made.finish(made.search("imported", kind="import"), 0, accuracies=(90.0, 81.5, 70.0), architecture="old")
     sheet = matrix(made.trials(), Query())
     assert sheet.table.set_index("architecture").loc["old", "XR_HAND"] == "81.5 %"
-    assert sheet.before == (
-        "The best trial of each architecture and part, by valid_accuracy_eval (per cent), valid_auc.",
+    assert sheet.before[0].startswith(
+        "The best trial of each architecture and part, by valid_accuracy_eval (per cent), valid_auc: "
     )
 
 

@@ -86,7 +86,7 @@ def test_ranking_by_a_test_metric_is_labelled_as_flattering(made: StoreMaker) ->
     by_test = text_of(made, rank_by="test_accuracy_eval")
     by_valid = text_of(made)
 
-    warning = "The first row's figure is flattered by the choice; do not report it as the expected performance."
+    warning = "The figure of what comes first is flattered by the choice; do not report it as the expected performance."
     assert f"Ranked by test_accuracy_eval: a test metric. {warning}" in by_test
     assert "flattered" not in by_valid
 

@@ -1,12 +1,13 @@
 """What the report opens with: searched, best with the luck taken off, not certain, time and compute."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from reports.board import judged_by
 from reports.cost import cost_table
 from reports.data_plot import images_table
-from reports.opening import best_table, data_table, searched_sentences, uncertain_sentences
+from reports.opening import best_table, data_table, leak_sentences, searched_sentences, uncertain_sentences
 from reports.ranking import ranked
 from results.records import CONFIRM, IMPORT, ImageList
 from results.table import trials_table
@@ -114,3 +115,20 @@ def test_cost_adds_hours_epochs_and_image_passes_with_confirmations(hand: StoreM
     assert table["epochs"].tolist() == [18, 3, 21]
     assert table["image passes"].tolist() == [18 * 80, 3 * 80, 21 * 80]
     assert table["seconds an epoch"].tolist() == pytest.approx([12, 12, 12])
+
+
+def test_trainings_under_other_seeds_that_all_failed_are_told_as_failed(hand: StoreMaker) -> None:
+    confirming = hand.search("hand-confirm", kind=CONFIRM, settings={"confirms": "hand"})
+    for number in range(2):
+        hand.store.fail_trial(hand.start(confirming, number).id, "the loss is nan", 1.0)
+    trials = hand.trials()
+    assert trials["valid_auc_fresh_failed"].max() == 2
+    told = " ".join(uncertain_sentences(trials, judged_by(hand.store)))
+    assert "Of XR_HAND every training of the best under other seeds failed." in told
+    assert "when trained again" not in told
+
+
+def test_leaks_that_were_found_are_among_what_is_not_certain() -> None:
+    (told,) = leak_sentences(pd.DataFrame({"kind": ["near", "exact"]}))
+    assert told.startswith("2 leaks were found")
+    assert leak_sentences(pd.DataFrame({"kind": []})) == []

@@ -73,6 +73,13 @@ def test_latex_has_no_command_or_special_sign_of_the_names(name: str) -> None:
     assert not re.search(r"(?<!\\)[#$%_^~<>|]", text)
 
 
+@pytest.mark.parametrize("name", ["[2cm] x", "*x"])
+def test_a_name_that_begins_a_row_is_no_argument_of_latexs_line_end(name: str) -> None:
+    """After \\\\ a star and brackets are its own, spaces and line ends between them or not."""
+    (row,) = [line for line in as_latex([sheet(name)]).splitlines() if name.strip("[*]2cm ") in line and "&" in line]
+    assert not row.lstrip().startswith(("[", "*"))
+
+
 def test_latex_keeps_two_hyphens_apart() -> None:
     assert latex_text("a--b---c") == "a-{}-b-{}-{}-c"
 

@@ -11,7 +11,7 @@ from results.multiple import holm
 @pytest.mark.parametrize(
     ("given_p", "expected"),
     [
-        ([0.01, 0.02, 0.03, 0.04, 0.05], [0.05, 0.08, 0.09, 0.09, 0.09]),  # 5, 4, 3 times; twice and once no less than before
+        ([0.01, 0.02, 0.03, 0.04, 0.05], [0.05, 0.08, 0.09, 0.09, 0.09]),  # times 5, 4, 3, (2, 1)
         ([0.5, 0.6], [1.0, 1.0]),
         ([], []),
     ],
