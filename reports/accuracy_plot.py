@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
-from reports.figures import LIGHT, Theme, head, label_rows, legend_above, new_figure, shorten, style_axes
+from reports.figures import LIGHT, Theme, head, label_rows, legend_above, new_figure, shorten, split_colours, style_axes
 from reports.ranking import ranked, ranked_by
 from reports.tables import plain_line
 from results.records import SPLITS
@@ -128,7 +128,7 @@ def _x_label(rows: pd.DataFrame) -> str:
 
 
 def _draw_rows(axes: Axes, rows: pd.DataFrame, theme: Theme) -> None:
-    colours = {"train": theme.blue, "valid": theme.orange, "test": theme.green}
+    colours = split_colours(theme)
     heights = np.arange(len(rows))
     for height in heights[1::2]:
         axes.axhspan(height - 0.5, height + 0.5, color=theme.band, linewidth=0, zorder=0)

@@ -28,7 +28,8 @@ def benefit_table(top: Sequence[TopTrial]) -> pd.DataFrame:
     """The first trial at thresholds of its scaled probability, on valid and test.
 
     Returns: `COLUMNS`, a row a split and threshold; `chosen_by` is empty, or says how this threshold was chosen, on
-        valid for both splits. Rates have 95 % Wilson intervals. No rows of no trials.
+        valid for both splits. The net benefits are NaN at a threshold of 1. Rates have 95 % Wilson intervals. No rows
+        of no trials.
     """
     rows = []
     for trial in top[:1]:
@@ -43,10 +44,8 @@ def benefit_table(top: Sequence[TopTrial]) -> pd.DataFrame:
 def _rows(
     trial: TopTrial, split: str, studies: Studies, thresholds: Floats, chosen_by: list[str]
 ) -> list[dict[str, object]]:
-    # A threshold of 1 calls nothing abnormal unless it is surely so; its odds have no number.
-    defined = np.minimum(thresholds, 1 - 1e-9)
-    worth = net_benefit(studies.abnormal, studies.scaled, defined)
-    of_all = net_benefit_of_all(studies.abnormal, defined)
+    worth = net_benefit(studies.abnormal, studies.scaled, thresholds)
+    of_all = net_benefit_of_all(studies.abnormal, thresholds)
     return [
         trial.columns
         | {"split": split, "studies": len(studies.abnormal), "threshold": float(threshold), "chosen_by": by}
@@ -79,8 +78,9 @@ def thresholds_table(table: pd.DataFrame) -> pd.DataFrame:
         name: [interval_text(*bounds) for bounds in chosen[[name, f"{name}_low", f"{name}_high"]].to_numpy()]
         for name in ("sensitivity", "specificity")
     }
+    thresholds = [f"{threshold:.4f}" for threshold in chosen["threshold"]]
     return pd.DataFrame(
-        {"chosen by": chosen["chosen_by"], "threshold": chosen["threshold"].round(3), "split": chosen["split"]}
+        {"chosen by": chosen["chosen_by"], "threshold": thresholds, "split": chosen["split"]}
         | {"studies": chosen["studies"]}
         | rates
         | {"net benefit": chosen["net_benefit"].round(3), "of calling all": chosen["net_benefit_of_all"].round(3)}
@@ -97,8 +97,9 @@ def benefit_title(table: pd.DataFrame) -> str:
 def benefit_alt(table: pd.DataFrame) -> str:
     """The figure in words: what the chosen thresholds give."""
     told = [
-        f"by {row.chosen_by}, {row.threshold:.2f}: on {row.split} sensitivity {row.sensitivity:.2f}, "
-        f"specificity {row.specificity:.2f}, net benefit {row.net_benefit:.3f}"
+        f"by {row.chosen_by}, {row.threshold:.4f}: on {row.split} sensitivity {row.sensitivity:.2f}, "
+        f"specificity {row.specificity:.2f}"
+        + ("" if np.isnan(row.net_benefit) else f", net benefit {row.net_benefit:.3f}")
         for row in table[table["chosen_by"] != ""].itertuples()
     ]
     return f"{benefit_title(table)}, by threshold, beside calling all studies abnormal or none. {'; '.join(told)}."

@@ -3,12 +3,13 @@
     python -m reports.build --out DIR [--store URL] [--top N] [--data DIR] [--watch]
 
 writes DIR/leaderboard.md, DIR/report.html, DIR/plots/*.png, DIR/tables/*.csv, DIR/cards/*.md. Each file is
-whole or absent; files of the same name are replaced, others in the folder are left alone. With --watch again after each trial (`reports.watch`).
+whole or absent; files of the same name are replaced, others in the folder are left alone. With --watch again after each
+trial (`reports.watch`).
 """
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,13 +57,15 @@ def made_report(store: "Store", top: int, judge: "Judge", recall: "Recall", look
     from reports.accuracy_plot import accuracy_table
     from reports.board import Query, leaderboards
     from reports.cards import card_files
+    from reports.chosen_model import Looked
     from reports.confirmed import with_confirmation
     from reports.cost import cost_table
     from reports.data_plot import images_table
     from reports.field_plot import drawn_field, field_table
     from reports.html import Report
     from reports.opening import data_table
-    from reports.part_plots import drawn_plots, part_tables
+    from reports.part_plots import begin_plots, begin_tables, drawn_plots, part_tables
+    from reports.whole_pictures import accuracy_pictures, begin_accuracies, image_pictures
     from results.store import now
     from results.table import trials_table
 
@@ -71,12 +74,16 @@ def made_report(store: "Store", top: int, judge: "Judge", recall: "Recall", look
     names = file_names(trials)
     # Each part from its own rows alone, numbered anew: what changes in one part leaves the others as they are.
     own = {part: trials[trials["part_body"] == part].reset_index(drop=True) for part in names}
-    tables = {
-        part: recall(("tables", part), [rows], partial(part_tables, store, rows, part)) for part, rows in own.items()
-    }
+    for part, rows in own.items():
+        begin_tables(store, rows, part, recall)
     accuracies = {
         part: recall(("accuracies", part), [rows], partial(accuracy_table, rows, part)) for part, rows in own.items()
     }
+    begin_accuracies(accuracies, names, recall)
+    tables = {}
+    for part, rows in own.items():
+        tables[part] = recall(("tables", part), [rows], partial(part_tables, store, rows, part, recall))
+        begin_plots(tables[part], names[part], recall)
 
     def sheets(top: int | None) -> "list[Sheet]":
         query = Query(top=top)
@@ -87,6 +94,7 @@ def made_report(store: "Store", top: int, judge: "Judge", recall: "Recall", look
         return [sheet for of_part in found for sheet in of_part]
 
     field = field_table(store, trials, searches)
+    looked = Looked(look.images, look.tables["leaks"]) if look else None
     return Report(
         trials=trials,
         every_trial=every_trial,
@@ -106,7 +114,7 @@ def made_report(store: "Store", top: int, judge: "Judge", recall: "Recall", look
         field=drawn_field(field, recall),
         field_table=field,
         look=look,
-        cards=card_files(store, trials, searches, judge, names, recall, look.images if look else None),
+        cards=card_files(store, trials, searches, judge, names, recall, looked),
         store=store.engine.url.render_as_string(hide_password=True),
         made=now(),
     )
@@ -161,50 +169,6 @@ def machine_tables(report: "Report") -> "dict[str, pd.DataFrame]":
     found |= {"published": report.field_table} if len(report.field_table) else {}
     found |= report.look.tables if report.look else {}
     return found | {"images": report.images, "failures": failures_table(report.every_trial)}
-
-
-def accuracy_pictures(
-    accuracies: "Mapping[str, pd.DataFrame]", names: Mapping[str, str], recall: "Recall"
-) -> dict[str, "Picture"]:
-    """Part -> its accuracy plot, if it has accuracies. Parts share a scale; all_parts, of 14 classes, has its own.
-
-    Args:
-        accuracies: part -> what `reports.accuracy_plot.accuracy_table` gives. names: part -> its name within file
-            names.
-    """
-    from radiographs.parts import ALL_PARTS
-    from reports.accuracy_plot import accuracy_figure, accuracy_limits, accuracy_title
-    from reports.pictures import picture
-
-    tables = {part: table for part, table in accuracies.items() if len(table)}
-    shared = accuracy_limits(table for part, table in tables.items() if part != ALL_PARTS)
-    limits = {part: accuracy_limits([table]) if part == ALL_PARTS else shared for part, table in tables.items()}
-
-    def drawn(part: str) -> "Picture":
-        alt = f"{accuracy_title(tables[part])}; train, valid and test, per cent."
-        return picture(f"accuracy_{names[part]}", alt, partial(accuracy_figure, tables[part], limits[part]))
-
-    return {
-        part: recall(("accuracy", part), [table, limits[part]], partial(drawn, part)) for part, table in tables.items()
-    }
-
-
-def image_pictures(images: "pd.DataFrame", recall: "Recall") -> list["Picture"]:
-    """The bars of the parts' own data and of all_parts' data, where the store has their image lists."""
-    from radiographs.parts import ALL_PARTS
-    from reports.data_plot import images_figure
-    from reports.pictures import picture
-
-    whole = images["task"] == ALL_PARTS
-    kinds = {"images_parts": images[~whole], "images_all_parts": images[whole]}
-
-    def drawn(stem: str) -> "Picture":
-        table = kinds[stem]
-        tasks = ", ".join(dict.fromkeys(table["task"]))
-        alt = f"Images per part and label: {table['images'].sum():,} of {tasks}."
-        return picture(stem, alt, partial(images_figure, table))
-
-    return [recall(stem, [table], partial(drawn, stem)) for stem, table in kinds.items() if len(table)]
 
 
 def all_pictures(report: "Report") -> list["Picture"]:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +21,7 @@ MOST_VIEWS = 4  # studies of more images are one group with these
 MOST_MISTAKES = 5
 TOO_FEW = "too few patients"
 EVERY = "all"
+SIZE = "image size"
 SHOWN_SPLITS = ("test", "valid")
 
 
@@ -101,12 +103,15 @@ def _split(part: str, images: ImageList) -> dict[str, object]:
     }
 
 
+def shown_splits(chosen: Chosen) -> list[str]:
+    """Those that have figures, test first."""
+    return [split for split in SHOWN_SPLITS if split in chosen.top.splits]
+
+
 def figures_table(chosen: Chosen) -> pd.DataFrame:
     """A row a split: the stored metrics with their intervals, and how the studies were called at P = 0.5."""
     rows = []
-    for split in SHOWN_SPLITS:
-        if split not in chosen.top.splits:
-            continue
+    for split in shown_splits(chosen):
         own = {
             name: interval_text(*(chosen.row[f"{split}_{name}{bound}"] for bound in ("", "_low", "_high")))
             for name in METRICS
@@ -122,41 +127,63 @@ def figures_table(chosen: Chosen) -> pd.DataFrame:
     return pd.DataFrame(rows).round({"Brier": 3, "accuracy by image, %": 1})
 
 
+@dataclass(frozen=True)
+class Grouping:
+    """What the studies of test and valid are told apart by.
+
+    Attributes:
+        by: in words. names: a group's number -> its name. groups: split -> (studies,) each study's group.
+    """
+
+    by: str
+    names: Mapping[int, str]
+    groups: Mapping[str, Integers]
+
+    @property
+    def present(self) -> list[str]:
+        """The names of the groups that have studies; of one alone there is nothing to tell apart."""
+        return [self.names[int(number)] for number in np.unique(np.concatenate(list(self.groups.values())))]
+
+
 def groups_table(chosen: Chosen) -> pd.DataFrame:
-    """Test and valid by number and size of a study's images, of all_parts by part; asked only whether abnormal."""
+    """Test and valid by `groupings` of several groups; of all_parts asked only whether abnormal."""
+    several = [each for each in groupings(chosen) if len(each.present) > 1]
     rows = []
-    for split in SHOWN_SPLITS:
-        if split not in chosen.top.splits:
-            continue
-        studies, images = chosen.top.splits[split], chosen.images[split]
+    for split in shown_splits(chosen):
+        studies = chosen.top.splits[split]
         cases = Cases(studies.abnormal, studies.patients, studies.raw[:, None])
         every = np.zeros(len(cases.labels), np.int64)
-        rows += [_group_row(split, EVERY, each) for each in group_figures(cases, every)]
-        for names, group in _groupings(chosen, images):
+        for names, group in [({0: EVERY}, every), *((each.names, each.groups[split]) for each in several)]:
             rows += [_group_row(split, names[each.group], each) for each in group_figures(cases, group)]
     return pd.DataFrame(rows)
 
 
-def _groupings(chosen: Chosen, images: ImageList) -> list[tuple[Mapping[int, str], Integers]]:
-    """Number -> name and each study's number: by part where there are several, by images, by their size."""
-    found: list[tuple[Mapping[int, str], Integers]] = []
-    if chosen.part == ALL_PARTS:
-        first = np.unique(images.study_numbers, return_index=True)[1]
-        found.append((dict(enumerate(CLASS_PARTS)), images.labels[first] % FIRST_ABNORMAL))
+def groupings(chosen: Chosen) -> list[Grouping]:
+    """By part where the task has several, by number of images, and by their size where it is known."""
+    images = {split: chosen.images[split] for split in shown_splits(chosen)}
     views = {1: "1 image", 2: "2 images", 3: "3 images", MOST_VIEWS: "4 or more images"}
-    found.append((views, np.minimum(np.bincount(images.study_numbers), MOST_VIEWS)))
+    numbers = {split: np.minimum(np.bincount(own.study_numbers), MOST_VIEWS) for split, own in images.items()}
+    found = [Grouping("number of images in the study", views, numbers)]
+    if chosen.part == ALL_PARTS:
+        parts = {split: _study_labels(own) % FIRST_ABNORMAL for split, own in images.items()}
+        found.insert(0, Grouping("body part", dict(enumerate(CLASS_PARTS)), parts))
     if chosen.pixels is not None and "train" in chosen.images:
         found.append(_by_size(chosen.pixels, chosen.images["train"], images))
     return found
 
 
-def _by_size(pixels: Mapping[str, int], train: ImageList, images: ImageList) -> tuple[Mapping[int, str], Integers]:
+def _study_labels(images: ImageList) -> Integers:
+    return images.labels[np.unique(images.study_numbers, return_index=True)[1]]
+
+
+def _by_size(pixels: Mapping[str, int], train: ImageList, images: Mapping[str, ImageList]) -> Grouping:
     """Studies by the mean pixels of their images, in thirds of train's; equal ones are never parted."""
     edges = np.unique(np.quantile(_mean_pixels(pixels, train), [1 / 3, 2 / 3], method="lower"))
     texts = [f"{edge:,.0f}" for edge in edges]
     between = [f"above {low}, at most {high} px an image" for low, high in pairwise(texts)]
     names = [f"at most {texts[0]} px an image", *between, f"above {texts[-1]} px an image"]
-    return dict(enumerate(names)), np.searchsorted(edges, _mean_pixels(pixels, images), side="left")
+    sizes = {split: np.searchsorted(edges, _mean_pixels(pixels, own), side="left") for split, own in images.items()}
+    return Grouping(SIZE, dict(enumerate(names)), sizes)
 
 
 def _mean_pixels(pixels: Mapping[str, int], images: ImageList) -> Floats:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from reports.board import Judge
-from reports.chosen_model import chosen_model
+from reports.chosen_model import Looked, chosen_model
 from reports.claim import claim_text
 from reports.model_card import card_text
 from reports.recall import Recall
@@ -34,17 +34,17 @@ def card_files(
     judge: Judge,
     names: Mapping[str, str],
     recall: Recall,
-    surveyed: pd.DataFrame | None = None,
+    looked: Looked | None = None,
 ) -> dict[str, str]:
     """File name -> text: two files for each part that a search has a model of, none for a part with imports alone.
 
     Args:
         trials: as `reports.confirmed.with_confirmation` gives them. names: part -> its name within file names.
-        surveyed: as `reports.chosen_model.chosen_model` takes it; the same at each recall.
+        looked: as `reports.chosen_model.chosen_model` takes it; the same at each recall.
     """
 
     def of_part(part: str, own: pd.DataFrame) -> dict[str, str]:
-        chosen = chosen_model(store, own, searches, judge, part, surveyed)
+        chosen = chosen_model(store, own, searches, judge, part, looked)
         if chosen is None:
             return {}
         card, checklist = (card_file(kind, names[part]) for kind in CARDS)
@@ -52,6 +52,6 @@ def card_files(
 
     files: dict[str, str] = {}
     for part, name in names.items():
-        own = trials[trials["part_body"] == part]
+        own = trials[trials["part_body"] == part].reset_index(drop=True)  # as long as the part does not change
         files |= recall(("cards", part), [own, name, searches], partial(of_part, part, own))
     return files

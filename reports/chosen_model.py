@@ -4,6 +4,7 @@ It is the first of the default ranking whose model file is kept and whose valid 
 one that `python -m predict` uses; where no file is kept, the first with probabilities. An import has none.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,14 +26,24 @@ from spaces.architecture import Architecture
 
 
 @dataclass(frozen=True)
+class Looked:
+    """Radiographs that were looked at: `images` as `reports.explore.explore` surveys them, `leaks` as it finds them."""
+
+    images: pd.DataFrame
+    leaks: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Chosen:
     """A part's model.
 
     Attributes:
         row: of `reports.ranking.ranked`, with its rank. finished: trials in that ranking. column: that it went by.
-        sure: how sure the ranking is. top: what it said of valid and test. images: split -> its images.
-        kept: whether its model file is. predicted: whether `predict` takes it for the part. pixels: an image's path ->
-            its width times its height; None where not known.
+        sure: how sure the ranking is among the trials on its data. top: what it said of valid and test.
+        images: split -> its images. kept: whether its model file is. predicted: whether `predict` takes it for the
+            part.
+        pixels: an image's path -> its width times its height. leaks: how many times its images are, exactly or nearly,
+            in two splits. Both None where its radiographs were not looked at.
     """
 
     part: str
@@ -46,6 +57,7 @@ class Chosen:
     kept: bool
     predicted: bool
     pixels: Mapping[str, int] | None = None
+    leaks: int | None = None
 
     @cached_property
     def architecture(self) -> Architecture | None:
@@ -53,6 +65,11 @@ class Chosen:
         if self.search.settings.get("own model"):
             return None
         return next((each for each in ARCHITECTURES if each.name == self.row["architecture"]), None)
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether other trials were measured on the same patients, and these are enough to tell trials apart."""
+        return self.sure is not None and self.row["trial_id"] in self.sure.trial_ids and not self.sure.too_few
 
     @property
     def is_first(self) -> bool:
@@ -66,13 +83,13 @@ def chosen_model(
     searches: Sequence[Search],
     judge: Judge,
     part: str,
-    surveyed: pd.DataFrame | None = None,
+    looked: Looked | None = None,
 ) -> Chosen | None:
     """The part's model, None where no trial of a search has stored probabilities.
 
     Args:
-        trials: as `reports.confirmed.with_confirmation` gives them. surveyed: the images as `reports.explore.explore`
-            surveys them, of any data; their sizes are used where they are those that the model was searched on.
+        trials: as `reports.confirmed.with_confirmation` gives them. looked: of any data; used where they are those that
+            the model was searched on.
     """
     rows = ranked(trials, part)
     ours = rows[rows["kind"] == SEARCH]
@@ -82,19 +99,22 @@ def chosen_model(
         if not found:
             continue
         search = next(each for each in searches if each.name == row["search"])
-        column = ranked_by(rows)
+        column, data_hash = ranked_by(rows), row["data_hash"]
+        images = _images(store, data_hash, part)
+        seen = looked is not None and part in TASKS and task_hash(looked.images, part) == data_hash
         return Chosen(
             part=part,
             row=row,
             finished=len(rows),
             column=column,
             search=search,
-            sure=judge(part, rows, column),
+            sure=judge(part, rows[rows["data_hash"] == data_hash], column),
             top=found[0],
-            images=_images(store, row["data_hash"], part),
+            images=images,
             kept=bool(pd.notna(row["model_path"])),
             predicted=row["trial_id"] == predicted_trial(trials, part),
-            pixels=None if surveyed is None else _pixels(surveyed, part, row["data_hash"]),
+            pixels=_pixels(looked.images) if looked is not None and seen else None,
+            leaks=_leaks(looked.leaks, images) if looked is not None and seen else None,
         )
     return None
 
@@ -109,10 +129,15 @@ def predicted_trial(trials: pd.DataFrame, part: str) -> int | None:
     return int(kept["trial_id"].iloc[order[0]])
 
 
-def _pixels(surveyed: pd.DataFrame, part: str, data_hash: str) -> dict[str, int] | None:
-    if part not in TASKS or task_hash(surveyed, part) != data_hash:
-        return None
+def _pixels(surveyed: pd.DataFrame) -> dict[str, int]:
     return dict(zip(surveyed["path"], surveyed["width"] * surveyed["height"], strict=True))
+
+
+def _leaks(leaks: pd.DataFrame, images: Mapping[str, ImageList]) -> int:
+    """Those between the splits of these images: not between parts, nor between patients of one split."""
+    split_of = {path: split for split, own in images.items() for path in own.paths}
+    groups = (re.split(" = (?=train/|valid/)", paths) for paths in leaks["paths"])
+    return sum(len({split_of[path] for path in group if path in split_of}) > 1 for group in groups)
 
 
 def _images(store: Store, data_hash: str, part: str) -> dict[str, ImageList]:

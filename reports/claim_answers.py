@@ -9,15 +9,25 @@ from dataclasses import dataclass
 import pandas as pd
 
 from radiographs.parts import ALL_PARTS
-from reports.card_tables import epochs_text, figures_table, mistakes_sentence, output_text
+from reports.card_tables import epochs_text, figures_table, groupings, mistakes_sentence, output_text
 from reports.chosen_model import Chosen
-from reports.model_card import caveats, chosen_sentence, left_out_text, luck_sentences, plain
+from reports.luck import STILL_IN_IT, expected_text
+from reports.model_card import (
+    SAME_PATIENTS,
+    caveats,
+    chosen_sentence,
+    disjoint_sentences,
+    left_out_text,
+    luck_sentences,
+    plain,
+)
 from reports.tables import base_name
 from results.intervals import DRAWS
 from results.metrics import FIRST_ABNORMAL
 from results.records import SPLITS
 from spaces.weights import IMAGENET, RANDOM
 
+CHOICE_FLATTERS = "how far the choice among trials flatters the figures"
 NO_TEST = "figures of the test split, of which the store has no probabilities with both labels"
 
 
@@ -109,7 +119,9 @@ def partitions(chosen: Chosen) -> Known:
 
 def disjoint(chosen: Chosen) -> Known:
     """Item 20."""
-    return Known("By patient, over all body parts together.")
+    return Known(
+        disjoint_sentences(chosen), "what these leaks are, and what was done about them" if chosen.leaks else ""
+    )
 
 
 def model(chosen: Chosen) -> Known:
@@ -118,7 +130,7 @@ def model(chosen: Chosen) -> Known:
     known = f"{plain(chosen.row['architecture'])}: {size} x {size} px grey to {output_text(chosen)}"
     if chosen.architecture is None:
         return Known(f"{known}; a network of the authors' own.", "its layers")
-    head = "pooled features, dropout, hidden units where `units` is not 0, sigmoid or softmax"
+    head = "the backbone's features, dropout, hidden units where `units` is not 0, sigmoid or softmax"
     return Known(
         f"{known}; {head}. Frozen: {plain(chosen.row['frozen'])}. All settings are in the model card; the model file "
         "holds every layer.",
@@ -175,26 +187,38 @@ def ensembles(chosen: Chosen) -> Known:
 
 def metrics(chosen: Chosen) -> Known:
     """Item 28."""
-    classes = " over 14 classes, AUC as the mean over the classes" if chosen.part == ALL_PARTS else ""
+    if chosen.part == ALL_PARTS:
+        return Known(
+            "By study, over 14 classes: AUC (mean over the classes present), Cohen's kappa and Brier score; by image, "
+            "over 14 classes: accuracy; by study, asking only whether abnormal: sensitivity, specificity, expected "
+            "calibration error, Brier score with its parts, and net benefit at the thresholds."
+        )
     return Known(
-        f"AUC, Cohen's kappa, sensitivity, specificity and Brier score by study{classes}; accuracy by image; expected "
+        "AUC, Cohen's kappa, sensitivity, specificity and Brier score by study; accuracy by image; expected "
         "calibration error; net benefit at the thresholds."
     )
 
 
 def uncertainty(chosen: Chosen) -> Known:
     """Item 29."""
-    return Known(
-        f"95 % intervals: bootstrap over patients ({DRAWS:,} draws), Wilson's for rates at thresholds. The best of "
-        "many trials is corrected for luck by the bootstrap, and compared with all others at once."
-    )
+    sure = chosen.sure
+    intervals = f"95 % intervals: bootstrap over patients ({DRAWS:,} draws), Wilson's for rates at thresholds."
+    if sure is None or not chosen.is_compared:
+        why = "valid has too few patients of a class" if sure and sure.too_few else "none was on the same patients"
+        return Known(f"{intervals} It was compared with no other trial: {why}.", CHOICE_FLATTERS)
+    compared = f"{intervals} {len(sure.trial_ids)} trials on the same patients were compared at once, in pairs"
+    if not chosen.is_first or not expected_text(sure).endswith(")"):
+        return Known(f"{compared}; the luck of the model's choice could not be taken off.", CHOICE_FLATTERS)
+    return Known(f"{compared}; the luck of the model's choice is taken off by the bootstrap. {STILL_IN_IT}")
 
 
 def robustness(chosen: Chosen) -> Known | None:
     """Item 30."""
     several = chosen.row["valid_auc_fresh_trainings"]
-    fresh = f"Trained again under {int(several)} other seeds: model card. " if several > 0 else ""
-    return Known(f"{fresh}Results by number of images are in the model card.", "changes of images, machines, patients")
+    found = [f"Trained again under other seeds ({int(several)}), {SAME_PATIENTS}: model card."] if several > 0 else []
+    by = [each.by for each in groupings(chosen) if len(each.present) > 1]
+    found += [f"Results by {', by '.join(by)}: model card."] if by else []
+    return Known(" ".join(found), "changes of images, machines, patients") if found else None
 
 
 def internal(chosen: Chosen) -> Known:

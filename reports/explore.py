@@ -167,7 +167,10 @@ def leak_lines(leaks: "pd.DataFrame", task: str) -> list[str]:
     from reports.tables import plain_line
 
     if leaks.empty:
-        return [f"No leaks found in {task}: no patient or image, exactly or nearly, in two splits or of two patients."]
+        return [
+            f"No leaks found in {task}: no patient or image, exactly or nearly, in two splits or of two patients; "
+            "mirrored, turned and cropped copies were not looked for."
+        ]
     lines = [f"LEAKS in {task}: {len(leaks)}; near duplicates must be looked at, in explore.html"]
     for row in leaks.head(MOST_LEAK_LINES).itertuples():
         what = f"patient {row.patients}" if row.kind == "patient" else f"{row.kind}: {row.paths}"

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from radiographs.parts import LABELS
 from radiographs.splits import SPLITS
 from reports.explore_tables import MOST_VIEWS
-from reports.figures import LIGHT, Theme, head, label_rows, legend_beside_head, new_figure, style_axes
+from reports.figures import LIGHT, Theme, head, label_rows, legend_beside_head, new_figure, split_colours, style_axes
 
 WIDTH, ROW, MARGINS = 10.0, 0.42, 1.3  # inches
 COLUMNS, PANEL = 4, 2.4  # small panels in a row; inches of a row
@@ -28,7 +28,7 @@ def people_figure(table: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
     parts = list(dict.fromkeys(table["part"]))
     figure = new_figure(WIDTH, MARGINS + ROW * len(parts), theme)
     panels = figure.subplots(1, 2, sharey=True)
-    colours = dict(zip(SPLITS, (theme.blue, theme.green, theme.orange), strict=True))
+    colours = split_colours(theme)
     for axes, count in zip(panels, ("patients", "studies"), strict=True):
         style_axes(axes, theme)
         wide = table.pivot(index="part", columns="split", values=count).loc[parts, list(SPLITS)]

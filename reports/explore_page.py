@@ -65,7 +65,10 @@ def explore_page(
 def leak_sentences(leaks: pd.DataFrame) -> list[str]:
     """What leaks there are, and what they do."""
     if leaks.empty:
-        return ["No patient and no image, exactly or nearly, is in two splits, and no image is of two patients."]
+        return [
+            "No patient and no image, exactly or nearly, is in two splits, and no image is of two patients. Mirrored, "
+            "turned and cropped copies were not looked for."
+        ]
     across = leaks["leak"].str.startswith("between splits")
     found = [
         f"{number} {'is' if number == 1 else 'are'} {kind}"

@@ -41,6 +41,11 @@ LIGHT = Theme("#ffffff", "#1c2126", "#5a636d", "#dfe3e8", "#f5f7f9", "#0072B2", 
 DARK = Theme("#171b20", "#e8eaed", "#a3acb6", "#343b43", "#1e2329", "#56B4E9", "#E69F00", "#009E73", "#D55E00")
 
 
+def split_colours(theme: Theme) -> dict[str, str]:
+    """The colour of each split, the same in all plots."""
+    return {"train": theme.blue, "valid": theme.orange, "test": theme.green}
+
+
 def new_figure(width: float, height: float, theme: Theme) -> Figure:
     """An empty figure of that many inches."""
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.03)

@@ -89,7 +89,13 @@ def _draw_search(axes: Axes, table: pd.DataFrame, theme: Theme) -> None:
     low, high = table["value"].min(), table["value"].max()
     spread = (high - low) or 0.1
     lacking = table["value"].isna()
-    if not lacking.all():
+    if lacking.all():
+        axes.set_yticks([])
+        axes.text(
+            0.5, 0.5, "no trial has a value", transform=axes.transAxes, ha="center", color=theme.faint, fontsize=9,
+            backgroundcolor=theme.paper,
+        )  # fmt: skip
+    else:
         axes.set_ylim(low - spread * (0.22 if lacking.any() else 0.08), high + 0.08 * spread)
     for state, (marker, colour) in marks.items():
         own = table[table["state"] == state]
@@ -99,5 +105,5 @@ def _draw_search(axes: Axes, table: pd.DataFrame, theme: Theme) -> None:
         axes.scatter(own["trial"], own["value"], label=state, **style)
         others = own.loc[own["value"].isna(), "trial"]
         axes.scatter(others, [WITHOUT_VALUE] * len(others), transform=axes.get_xaxis_transform(), **style)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlim(table["trial"].min() - 0.5, table["trial"].max() + 0.5)

@@ -8,7 +8,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -95,7 +95,7 @@ class PartSection:
     """What the page says of a part.
 
     Attributes:
-        whole: more trials than `leaderboard`, where there are more. cards: what it is and its file, of the chosen model.
+        whole: more trials than `leaderboard`, where there are more. cards: what each is, and its file.
     """
 
     anchor: str
@@ -118,7 +118,7 @@ def part_sections(report: Report) -> list[PartSection]:
 
     def leaderboard(sheet: Sheet) -> Leaderboard:
         rows = sheet.numbers[["search", "trial"]].head(MOST_RANKED).itertuples(index=False)
-        table = text_table(sheet.table.head(MOST_RANKED))
+        table = TextTable(sheet.text.columns, sheet.text.rows[:MOST_RANKED], sheet.text.numeric)
         return Leaderboard(table, tuple(architecture[search, trial] for search, trial in rows))
 
     return [
@@ -145,6 +145,13 @@ def _cards(report: Report, part: str) -> tuple[tuple[str, str], ...]:
 def _plot_section(plot: DrawnPlot) -> PlotSection:
     told = None if plot.told is None else text_table(plot.told)
     return PlotSection(plot.heading, plot.reading, plot.picture, told)
+
+
+@lru_cache(maxsize=100)  # a watched page is made again and again, most of its long tables as they were
+def ranked_grid(table: TextTable, label: str, architectures: tuple[str, ...]) -> Markup:
+    """The table as the macro `grid` sets it, for the page's sorting and filter."""
+    made: Markup = environment().get_template("page_parts.html.j2").module.grid(table, label, True, architectures)  # type: ignore[attr-defined]
+    return made
 
 
 @cache
@@ -181,10 +188,12 @@ def report_page(report: Report, follow: bool = False) -> str:
         trial_count=len(trials),
         data=_table_or_none(report.data),
         best=_table_or_none(opening.best_table(trials, report.judge)),
-        uncertain=opening.uncertain_sentences(trials, report.judge),
+        uncertain=opening.uncertain_sentences(trials, report.judge)
+        + (opening.leak_sentences(report.look.tables["leaks"]) if report.look else []),
         cost=_table_or_none(report.cost.round(2)),
         absent=summary.absent_classes(searches),
         parts=parts,
+        ranked_grid=ranked_grid,
         architectures=sorted({name for board in boards if board for name in board.architectures}),
         image_pictures=report.image_pictures,
         field=None if report.field is None else _plot_section(report.field),

@@ -22,6 +22,7 @@ COLUMNS = [
 ]  # fmt: skip
 # What stands for the objective where it is not stored, as with imported trials.
 INSTEAD = ("val_accuracy", "val_binary_accuracy")
+PIECE = 20  # trials
 WIDTH, HEIGHT = 10.0, 3.9  # inches
 
 History = Mapping[str, Sequence[float | None]]
@@ -35,11 +36,23 @@ def learning_table(store: Store, trials: pd.DataFrame, part: str) -> pd.DataFram
     Returns: `COLUMNS`, a row a trial and epoch, the first being 1; `objective` names what `valid_objective` is.
     """
     rows = ranked(trials, part)
-    histories = store.histories([int(each) for each in rows["trial_id"]])
+    histories = _first_histories(store, [int(each) for each in rows["trial_id"]])
     rows = rows.assign(label=row_labels(rows))
-    own = rows[rows["trial_id"].isin(list(histories))].head(TOP)
+    own = rows[rows["trial_id"].isin(list(histories))]
     found = [row for each in own.to_dict("records") for row in _epochs(each, histories[each["trial_id"]])]
     return pd.DataFrame(found, columns=COLUMNS).astype(dict.fromkeys(("train_loss", "valid_loss"), float))
+
+
+def _first_histories(store: Store, trial_ids: Sequence[int]) -> dict[int, dict[str, list[float | None]]]:
+    """Of the first `TOP` trials that have any; read in pieces, because most often these are the very first."""
+    found: dict[int, dict[str, list[float | None]]] = {}
+    for first in range(0, len(trial_ids), PIECE):
+        piece = trial_ids[first : first + PIECE]
+        known = store.histories(piece)
+        found |= {each: known[each] for each in piece if each in known}
+        if len(found) >= TOP:
+            break
+    return dict(list(found.items())[:TOP])
 
 
 def _epochs(trial: Mapping[str, object], history: History) -> list[dict[str, object]]:

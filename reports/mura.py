@@ -22,8 +22,9 @@ VALID_IMAGES = {
 MOST_TRAIN_MISSING = 0.01  # patients who are in both folders, and unreadable files, are left out of train
 
 SOURCE = "Rajpurkar et al. 2018, arXiv:1712.06957, table 2"
-# Cohen's kappa of the baseline, a DenseNet of 169 layers; only where two sources give it alike: the table of all parts
-# in github.com/pengshiqi/MURA; of hand, shoulder and wrist the abstract of arXiv:2008.03356; of finger and wrist the
+# Cohen's kappa of the baseline, an ensemble of the five DenseNets of 169 layers with the lowest validation losses (the
+# paper's section on training); only where two sources give it alike: the table of all parts in
+# github.com/pengshiqi/MURA; of hand, shoulder and wrist the abstract of arXiv:2008.03356; of finger and wrist the
 # benchmark card in github.com/SokolAnn/BenchmarkCards. Left out, for want of a second source: elbow, forearm and
 # humerus, the intervals, and the radiologists' own figures.
 BASELINE_KAPPA = {"XR_FINGER": 0.389, "XR_HAND": 0.851, "XR_SHOULDER": 0.729, "XR_WRIST": 0.931}

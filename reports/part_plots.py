@@ -70,7 +70,8 @@ PART_PLOTS = (
         "roc",
         "ROC curves",
         "The best trials on valid, which chose them, and the best one on test, which had no part in the choice. "
-        "Intervals of the AUC are 95 %, from a patient bootstrap.",
+        "Intervals of the AUC are 95 %, from a patient bootstrap. None stands where all draws give the same AUC, as "
+        "with a trial that makes no error: the bootstrap cannot tell there how sure that is.",
         lambda of: roc_table(of.top),
         roc_figure,
         roc_alt,
@@ -92,8 +93,10 @@ PART_PLOTS = (
         "reliability",
         "Calibration",
         "Of studies that were given a probability, the share that was abnormal, with 95 % Wilson bars: on the diagonal "
-        "the probabilities mean what they say. Scaled: by a temperature fitted on valid. ECE is the mean distance from "
-        "the diagonal; by chance is what right probabilities would show with as few studies, so only more counts.",
+        "the probabilities mean what they say. Scaled: by a temperature between 0.05 and 20 that was fitted on valid's "
+        "images; the figures are by study, so it need not better them, on valid neither. At a bound the fit would have "
+        "gone further. ECE is the mean distance from the diagonal; by chance is what right probabilities would show "
+        "with as few studies, so only more counts.",
         lambda of: reliability_table(of.top),
         reliability_figure,
         reliability_alt,
@@ -132,10 +135,10 @@ PART_PLOTS = (
         "importances",
         "What mattered",
         "Of the parameters that all trials of a search have: fANOVA tells the share of the objective's variance that "
-        "one explains alone, PED-ANOVA how far the best tenth's values differ from all. The shares sum to 1 even where "
-        "nothing matters. Of parameters that decide nothing one in twenty gets beyond its mark; a PED-ANOVA bar that "
-        "ends before it tells nothing. Where the two bars disagree, neither is sure. reports.study also tells of each "
-        "architecture's own parameters.",
+        "one explains alone, PED-ANOVA how far the values of the best tenth, five trials at least, differ from all. "
+        "The shares sum to 1 even where nothing matters. Of parameters that decide nothing one in twenty gets beyond "
+        "its mark; a PED-ANOVA bar that ends before it tells nothing. Where the two bars disagree, neither is sure. "
+        "reports.study also tells of each architecture's own parameters.",
         lambda of: importances_table(of.store, of.trials, of.part),
         importances_figure,
         importances_alt,
@@ -145,15 +148,29 @@ PART_PLOTS = (
 )
 
 
-def part_tables(store: Store, trials: pd.DataFrame, part: str) -> dict[str, pd.DataFrame]:
+_PLOTS = {plot.name: plot for plot in PART_PLOTS}  # by name, which other processes know a plot by
+SLOW = ("importances",)  # longer to find than all others together
+
+
+def begin_tables(store: Store, trials: pd.DataFrame, part: str, recall: Recall) -> None:
+    """Have what takes longest of `part_tables` of the same made meanwhile."""
+    for name in SLOW:
+        recall.begin(("table", name, part), [trials], partial(_table, name, PartData(store, trials, part)))
+
+
+def part_tables(store: Store, trials: pd.DataFrame, part: str, recall: Recall | None = None) -> dict[str, pd.DataFrame]:
     """A plot's name -> its table, for the plots that have something to draw.
 
     Args:
         trials: as `reports.confirmed.with_confirmation` gives them.
     """
-    data = PartData(store, trials, part)
-    tables = {plot.name: plot.table(data) for plot in PART_PLOTS}
+    recall, data = recall or Recall(), PartData(store, trials, part)
+    tables = {name: recall(("table", name, part), [trials], partial(_table, name, data)) for name in _PLOTS}
     return {name: table for name, table in tables.items() if len(table)}
+
+
+def _table(name: str, data: PartData) -> pd.DataFrame:
+    return _PLOTS[name].table(data)
 
 
 @dataclass(frozen=True)
@@ -166,20 +183,34 @@ class DrawnPlot:
     told: pd.DataFrame | None
 
 
+def begin_plots(tables: Mapping[str, pd.DataFrame], part_name: str, recall: Recall) -> None:
+    """Have `drawn_plots` of the same drawn meanwhile."""
+    for job in _jobs(tables, part_name):
+        recall.begin(*job)
+
+
 def drawn_plots(tables: Mapping[str, pd.DataFrame], part_name: str, recall: Recall) -> list[DrawnPlot]:
     """The plots of a part in the order of the report.
 
     Args:
         tables: as `part_tables` gives them. part_name: the part's name within file names.
     """
+    # The last ones first: those that draw meanwhile began with the first.
+    return [recall(*job) for job in reversed(_jobs(tables, part_name))][::-1]
+
+
+def _jobs(
+    tables: Mapping[str, pd.DataFrame], part_name: str
+) -> list[tuple[tuple[str, str, str], list[pd.DataFrame], Callable[[], DrawnPlot]]]:
     return [
-        recall(("plot", plot.name, part_name), [tables[plot.name]], partial(_drawn, plot, tables[plot.name], part_name))
-        for plot in PART_PLOTS
-        if plot.name in tables
+        (("plot", name, part_name), [tables[name]], partial(_drawn, name, tables[name], part_name))
+        for name in _PLOTS
+        if name in tables
     ]
 
 
-def _drawn(plot: PartPlot, table: pd.DataFrame, part_name: str) -> DrawnPlot:
+def _drawn(name: str, table: pd.DataFrame, part_name: str) -> DrawnPlot:
+    plot = _PLOTS[name]
     summed = plot.of_abnormal and table["part_body"].iloc[0] == ALL_PARTS
     told = [plot.reading, SUMMED if summed else "", plot.remark(table) if plot.remark else ""]
     return DrawnPlot(

@@ -21,7 +21,7 @@ from results.metrics import Integers
 
 DOTS_PER_INCH = 110  # ten inches are a little more than the page's widest plot
 SHADES = 10  # of each colour of a theme, towards its paper: soft edges; a third of the bytes of all colours
-COLOURS = 1 << 24  # of red, green and blue
+FILLED = 40  # of blue, which tells shares, too: with fewer, a small share would be nearest to a grey
 
 
 @dataclass(frozen=True)
@@ -63,24 +63,31 @@ def _png(image: Image.Image, theme: Theme) -> bytes:
     return buffer.getvalue()
 
 
+_SHADES = dict.fromkeys((each.name for each in fields(Theme)), SHADES) | {"blue": FILLED}
+
+
 @cache
 def _palette(theme: Theme) -> Integers:
     """The theme's colours and their shades, (colours, 3) in 0..255; those of two themes stand in the same places.
 
     Chosen by us, not by the picture: a colour of few pixels, as of a dotted line, would be taken for another.
     """
-    paper, *others = (np.array(to_rgb(getattr(theme, each.name))) for each in fields(Theme))
-    shades = [paper + (colour - paper) * share for colour in others for share in np.linspace(0, 1, SHADES + 1)[1:]]
+    colours = {each.name: np.array(to_rgb(getattr(theme, each.name))) for each in fields(Theme)}
+    paper = colours.pop("paper")
+    shares = {name: np.arange(1, number + 1) / number for name, number in _SHADES.items()}
+    shades = [paper + (colour - paper) * share for name, colour in colours.items() for share in shares[name]]
     return np.asarray((255 * np.array([paper, *shades])).round(), np.int64)
 
 
 def _in_colours(pixels: NDArray[np.uint8], palette: Integers) -> Image.Image:
-    """The picture (height, width, 4: red, green, blue, opaque) as places of the palette's nearest colours."""
-    packed = pixels.view("<u4")[..., 0] % COLOURS
-    seen = np.zeros(COLOURS, np.bool_)
-    seen[packed] = True
-    found = np.flatnonzero(seen)
+    """The picture (height, width, 4: red, green, blue, opaque) as places of the palette's nearest colours.
+
+    The palette's first colour is the paper, which most points have.
+    """
+    packed = pixels.view("<u4")[..., 0] & 0xFFFFFF
+    places = np.zeros(packed.shape, np.uint8)
+    drawn = packed != palette[0] @ (1, 1 << 8, 1 << 16)
+    found, place = np.unique(packed[drawn].astype(np.int64), return_inverse=True)
     colours = np.stack([found & 255, found >> 8 & 255, found >> 16], axis=1)
-    nearest = np.empty(COLOURS, np.uint8)
-    nearest[found] = ((colours[:, None] - palette) ** 2).sum(axis=2).argmin(axis=1)
-    return Image.fromarray(nearest[packed], "P")
+    places[drawn] = ((colours[:, None] - palette) ** 2).sum(axis=2).argmin(axis=1)[place]
+    return Image.fromarray(places, "P")

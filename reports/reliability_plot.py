@@ -12,6 +12,7 @@ from reports.panels import panel
 from reports.tables import plain_line
 from reports.top_trials import Studies, TopTrial
 from results import metrics
+from results.calibration import at_bound
 from results.metrics import Floats
 from results.reliability import (
     BINS,
@@ -35,7 +36,7 @@ def reliability_table(top: Sequence[TopTrial]) -> pd.DataFrame:
     """The bins of the trials, on valid and test, before and after temperature scaling.
 
     Returns: `COLUMNS`: those up to the Brier score's parts are the same in all bins of a curve. The temperature was
-        fitted on valid. No rows of no trials.
+        fitted on the images of valid. No rows of no trials.
     """
     rows = [
         row
@@ -78,16 +79,21 @@ def _measures(studies: Studies, probability: Floats) -> dict[str, float]:
 
 
 def calibration_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The errors and Brier scores for people, a row a curve.
+    """The errors and Brier scores for people, a row a curve; a temperature at its bound is named so.
 
     Args:
         table: as `reliability_table` gives it.
     """
     curves = table.drop_duplicates(["label", "split", "probabilities"]).reset_index(drop=True)
     named = curves[["rank", "label", "split", "probabilities", "temperature", "studies", *MEASURES]]
-    return named.round({"temperature": 2} | dict.fromkeys(MEASURES, 3)).rename(
+    named = named.assign(temperature=named["temperature"].map(_temperature_text))
+    return named.round(dict.fromkeys(MEASURES, 3)).rename(
         columns={"label": "trial", "ece": "ECE", "ece_by_chance": "ECE by chance", "brier": "Brier"}
     )
+
+
+def _temperature_text(temperature: float) -> str:
+    return f"{temperature:.2f}" + (", its bound" if at_bound(temperature) else "")
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:

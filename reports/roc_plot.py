@@ -27,7 +27,7 @@ def roc_table(top: Sequence[TopTrial]) -> pd.DataFrame:
     """The corners of the curves.
 
     Returns: `COLUMNS`: a study is called abnormal at `threshold` or above it, empty where none is; the AUC with its
-        95 % interval (patient bootstrap) is that of the whole curve. No rows of no trials.
+        95 % interval (patient bootstrap), NaN where that cannot tell, is that of the whole curve. No rows of no trials.
     """
     rows = []
     for place, trial in enumerate(top):
@@ -50,12 +50,14 @@ def _rows(trial: TopTrial, split: str, studies: Studies) -> list[dict[str, objec
 
 
 def auc_with_interval(studies: Studies) -> tuple[float, float, float]:
-    """The AUC with its 95 % patient bootstrap interval, as the leaderboard has it for a part."""
+    """The AUC with its 95 % patient bootstrap interval, as the leaderboard has it for a part.
+
+    Returns: the interval NaN where it would have no width: draws that are all alike do not tell how sure the AUC is.
+    """
     positive, weight = studies.abnormal == 1, patient_weights(studies.patients, studies.abnormal)
     plain = float(metrics.auc(positive, studies.raw, metrics.ones(len(positive)))[0])
     (interval,) = percentile_intervals(metrics.auc(positive, studies.raw, weight)[None])
-    low, high = interval or (plain, plain)
-    return plain, low, high
+    return plain, *(interval if interval and interval[0] < interval[1] else (np.nan, np.nan))
 
 
 def roc_title(table: pd.DataFrame) -> str:

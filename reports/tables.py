@@ -20,7 +20,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 NUMBER_TEXTS = frozenset(
     {"valid AUC", "test AUC", "valid accuracy", "test accuracy", "images (train / valid / test)"}
     | {"luck taken off", "other seeds", "rank_95", "valid_auc_fresh", "test_auc_fresh"}
-    | {"first / second", "difference (95 %)", "p", "p (Holm)"}
+    | {"first / second", "difference (95 %)", "p", "p (Holm)", "threshold", "temperature"}
 )
 
 

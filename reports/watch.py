@@ -4,9 +4,11 @@ Each build takes over what did not change since the last (`reports.recall`), and
 A page made here loads itself again until it is told not to, or until the watching ends.
 """
 
+import gc
 import signal
 import sys
 import time
+from concurrent.futures import Executor
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ from plumbing.command import Interrupted, one_line
 from reports.board import judged_by
 from reports.build import made_report, report_files
 from reports.folder import Written
+from reports.helpers import helpers
 from reports.html import Report
 from reports.ranking import state_counts
 from reports.recall import Recall
@@ -39,21 +42,29 @@ def watch(store: Store, out: Path, top: int, look: "DataLook | None" = None) -> 
         written.
     """
     _wait_briefly(store)
-    watcher, trouble = Watcher(store, out, top, look), ""
-    _stop_at_ctrl_c(watcher)
-    with suppress(KeyboardInterrupt):
-        while not watcher.stopped:
-            trouble = _look(watcher, trouble)
-            time.sleep(LOOK_SECONDS)
+    with helpers() as drawing:
+        watcher = Watcher(store, out, top, look, drawing)
+        _stop_at_ctrl_c(watcher)
+        with suppress(KeyboardInterrupt):
+            trouble = _look(watcher, "")
+            gc.collect()
+            gc.freeze()  # what later reports take over need not be searched for garbage each time
+            while not watcher.stopped:
+                time.sleep(LOOK_SECONDS)
+                trouble = _look(watcher, trouble)
     raise Interrupted(f"{out} holds the report as last built" if watcher.close() else "no report was built yet")
 
 
 class Watcher:
     """The report of a store in a folder, and what the next one takes over from it."""
 
-    def __init__(self, store: Store, out: Path, top: int, look: "DataLook | None" = None) -> None:
+    def __init__(
+        self, store: Store, out: Path, top: int, look: "DataLook | None" = None, drawing: Executor | None = None
+    ) -> None:
+        """Args: store, out, top, look: as `reports.build.build_report` takes them. drawing: as `reports.recall.Recall`
+        takes it."""
         self.store, self.top, self.look = store, top, look
-        self.written, self.recall, self.judge = Written(out), Recall(), judged_by(store)
+        self.written, self.recall, self.judge = Written(out), Recall(drawing), judged_by(store)
         self.stopped = False
         self._seen: object = None
         self._report: Report | None = None

@@ -13,6 +13,7 @@ from results.metrics import Floats, Integers
 # Stored probabilities are float32: 0 and 1 stand for "within a rounding of".
 SMALLEST = 1e-7
 LEAST, MOST = 0.05, 20.0
+NEARLY = 1e-3  # the fit ends within a hundred thousandth of a bound that it runs into
 
 
 def apply_temperature(probability: Floats, temperature: float) -> Floats:
@@ -43,6 +44,15 @@ def fit_temperature(probability: Floats, labels: Integers) -> float:
 
     found = minimize_scalar(cross_entropy, bounds=(np.log(LEAST), np.log(MOST)), method="bounded")
     return float(np.exp(found.x))
+
+
+def at_bound(temperature: float) -> bool:
+    """Whether a fitted temperature would have gone further, had it been let.
+
+    >>> at_bound(0.0500004), at_bound(1.2), at_bound(19.9999)
+    (True, False, True)
+    """
+    return not LEAST * (1 + NEARLY) < temperature < MOST * (1 - NEARLY)
 
 
 def _logits(probability: Floats) -> Floats:

@@ -9,7 +9,7 @@ from results.evaluation import Cases, all_metrics, plain_metrics
 from results.intervals import patient_weights, percentile_intervals
 from results.metrics import Integers
 
-LEAST_PATIENTS = 10  # of each class: with fewer an interval says little, and its ends lean on single patients
+LEAST_OF_A_GROUP = 10  # of each class: with fewer an interval says little, and its ends lean on single patients
 METRICS = ("auc", "kappa", "sensitivity", "specificity")
 
 
@@ -20,7 +20,7 @@ class GroupFigures:
     Attributes:
         group: its number. normal_patients, abnormal_patients: those with a case of that label; who has both counts in
             both. figures: metric -> value and 95 % patient bootstrap interval; empty where a class has fewer than
-            `LEAST_PATIENTS` patients.
+            `LEAST_OF_A_GROUP` patients.
     """
 
     group: int
@@ -48,7 +48,7 @@ def _of_group(number: int, cases: Cases, own: np.ndarray, names: Sequence[str]) 
     inside = Cases(cases.labels[own], cases.patients[own], cases.probability[own])
     normal, abnormal = (len(np.unique(inside.patients[inside.labels == label])) for label in (0, 1))
     figures: dict[str, tuple[float, float, float]] = {}
-    if min(normal, abnormal) >= LEAST_PATIENTS:
+    if min(normal, abnormal) >= LEAST_OF_A_GROUP:
         draws = all_metrics(inside, patient_weights(inside.patients, inside.labels), names)
         intervals = percentile_intervals(np.stack([draws[name] for name in names]))
         for (name, value), interval in zip(plain_metrics(inside, names).items(), intervals, strict=True):

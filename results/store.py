@@ -50,6 +50,10 @@ class Store:
         """Raises: StoreError where the store is absent (unless `create`), foreign, newer or unwritable."""
         return cls(open_engine(url, create))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Handed to another process, which opens the store for itself."""
+        return Store.open, (self.engine.url.render_as_string(hide_password=False),)
+
     def close(self) -> None:
         """Give the database's connections back."""
         self.engine.dispose()

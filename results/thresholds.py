@@ -54,11 +54,14 @@ def threshold_at_sensitivity(label: Integers, probability: Floats, sensitivity: 
 
 
 def _curve(label: Integers, probability: Floats) -> tuple[Floats, Floats, Floats]:
-    """Thresholds half-way between neighbouring probabilities, with the sensitivity and specificity of each."""
+    """Thresholds half-way between neighbouring probabilities, with the sensitivity and specificity of each.
+
+    The first, 0, calls every case abnormal. None calls no case so: neither rule chooses that.
+    """
     if not 0 < label.sum() < len(label):
         raise ValueError("a threshold needs normal and abnormal cases")
     levels = np.unique(probability)
-    thresholds = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])
+    thresholds = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2])
     called = probability >= thresholds[:, None]
     return thresholds, called[:, label == 1].mean(axis=1), (~called[:, label == 0]).mean(axis=1)
 
@@ -69,7 +72,8 @@ def net_benefit(label: Integers, probability: Floats, thresholds: Floats) -> Flo
     To compare with calling no case abnormal, which is 0, and all: `net_benefit_of_all`.
 
     Args:
-        label: (cases,) in {0, 1}. probability: (cases,). thresholds: (thresholds,), each in [0, 1).
+        label: (cases,) in {0, 1}. probability: (cases,). thresholds: (thresholds,), each in [0, 1].
+    Returns: NaN at a threshold of 1, whose odds have no number.
     Source: Vickers and Elkin 2006, Medical Decision Making 26(6):565-574.
 
     >>> net_benefit(np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9]), np.array([0.5]))
@@ -79,10 +83,11 @@ def net_benefit(label: Integers, probability: Floats, thresholds: Floats) -> Flo
 
 
 def net_benefit_of_all(label: Integers, thresholds: Floats) -> Floats:
-    """The net benefit of calling every case abnormal: (thresholds,)."""
+    """The net benefit of calling every case abnormal: (thresholds,), NaN at 1."""
     return _net_benefit(label, np.ones((len(thresholds), len(label)), np.bool_), thresholds)
 
 
 def _net_benefit(label: Integers, called: NDArray[np.bool_], thresholds: Floats) -> Floats:
     hits, alarms = called[:, label == 1].sum(axis=1), called[:, label == 0].sum(axis=1)
-    return np.asarray((hits - alarms * thresholds / (1 - thresholds)) / len(label))
+    odds = np.divide(thresholds, 1 - thresholds, out=np.full(len(thresholds), np.nan), where=thresholds < 1)
+    return np.asarray((hits - alarms * odds) / len(label))

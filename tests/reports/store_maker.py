@@ -107,11 +107,15 @@ class StoreMaker:
         self.store.finish_trial(trial.id, result)
         return trial
 
-    def images(self, task: str, labels: Mapping[str, list[int]], data_hash: str = "d" * 16) -> None:
+    def images(
+        self, task: str, labels: Mapping[str, list[int]], data_hash: str = "d" * 16, studies_a_patient: int = 1
+    ) -> None:
+        """Image lists of one image a study."""
         for split, values in labels.items():
             names = tuple(f"{split}{number}" for number in range(len(values)))
+            patients = tuple(f"{split}{number // studies_a_patient}" for number in range(len(values)))
             self.store.save_image_list(
-                data_hash, task, split, ImageList(names, names, names, np.array(values, np.int64))
+                data_hash, task, split, ImageList(names, patients, names, np.array(values, np.int64))
             )
 
     def trials(self) -> Any:

@@ -10,14 +10,21 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from matplotlib.colors import to_hex
 from PIL import Image
+from playwright.sync_api import sync_playwright
 
 from plumbing.command import run_command
+from radiographs.splits import SPLITS
 from radiographs.synthetic import LEAST_PATIENTS, draw_dataset
 from reports import explore
+from reports.accuracy_plot import INTERVALS, accuracy_figure
 from reports.duplicates import COLUMNS
+from reports.explore_figures import people_figure
 from tests.reports.store_maker import Ended
 
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 REPOSITORY = Path(__file__).resolve().parents[2]
 Explore = Callable[..., Ended]
 
@@ -111,6 +118,8 @@ def test_a_sound_data_set_is_shown_without_leaks(drawn: Path, run: Explore, tmp_
     assert {Path(path) for path in paths} == {path for path in (tmp_path / "out").rglob("*") if path.is_file()}
     shown = page(tmp_path)
     assert "No leaks found" in shown.text
+    for said in (first, shown.text):
+        assert "turned and cropped copies were not looked for" in " ".join(said.split())
     assert "densenet121" in " ".join(str(alt) for alt in shown.alts)
     counts = csv(tmp_path, "counts")
     assert counts["images"].sum() == len(list(drawn.rglob("*.png"))) == len(csv(tmp_path, "images"))
@@ -243,6 +252,40 @@ def test_the_page_needs_nothing_beside_it_and_every_picture_has_words(data: Path
     assert all(shown.alts)
     assert len(shown.alts) >= 11
     assert "script" not in shown.tags
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on the path")
+def test_the_page_with_all_its_tables_is_free_of_barriers(data: Path, run: Explore, tmp_path: Path) -> None:
+    """Of any impact: regions of one name, which a screen reader cannot tell apart, are a moderate one."""
+    plant(data, "valid/XR_HAND/patient90001/study1_negative/image1.png", an_image(data).read_bytes())
+    plant(data, "train/XR_HAND/patient90002/study1_positive/image1.png", b"no picture")
+    blank = io.BytesIO()
+    Image.new("L", (160, 160), 250).save(blank, "PNG")
+    plant(data, "train/XR_HAND/patient90003/study1_positive/image1.png", blank.getvalue())
+    run(data)
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        shown = browser.new_page()
+        shown.goto((tmp_path / "out" / "explore.html").as_uri())
+        shown.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        assert shown.locator("table").count() == 5
+        assert Axe().run(shown).response["violations"] == []
+        browser.close()
+
+
+def test_a_split_has_the_colour_that_it_has_in_the_plots_of_accuracies(data: Path) -> None:
+    people, accuracies = people_figure(tables(data)["people"]), accuracy_figure(accuracies_of_one_model())
+
+    bars = {each.get_label(): to_hex(each.patches[0].get_facecolor()) for each in people.axes[0].containers}
+    dots = {each.get_label(): each for each in accuracies.axes[0].collections}
+    assert bars == {split: to_hex(dots[split].get_facecolor()[0]) for split in SPLITS}
+
+
+def accuracies_of_one_model() -> pd.DataFrame:
+    """As `accuracy_table` gives it."""
+    told = {"rank": 1, "label": "a", "part_body": "XR_HAND", "ranked_by": "valid_auc"}
+    return pd.DataFrame([told | dict.fromkeys((*SPLITS, *INTERVALS), 80.0)])
 
 
 @pytest.mark.parametrize(

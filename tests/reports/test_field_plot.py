@@ -46,6 +46,7 @@ def test_the_best_trial_stands_beside_the_published_figure(made: StoreMaker, tmp
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert HEADING in page
     assert "not measured on the same studies" in page
+    assert "Theirs is an ensemble of five networks" in page
     assert (tmp_path / "plots" / "published.png").exists()
     assert len((tmp_path / "tables" / "published.csv").read_text().splitlines()) == 2
 

@@ -11,19 +11,24 @@ from markdown_it import MarkdownIt
 from sklearn.metrics import recall_score, roc_auc_score
 
 from predict.chosen import choose
+from radiographs.dataset import decode_images, list_images
 from radiographs.parts import ALL_PARTS, CLASS_PARTS
+from radiographs.pixels import PixelStore
+from radiographs.synthetic import LEAST_PATIENTS, draw_dataset
 from reports.board import judged_by
 from reports.build import file_names
 from reports.card_tables import TOO_FEW, details_table, figures_table, groups_table, mistakes_table, splits_table
 from reports.cards import card_files
-from reports.chosen_model import Chosen, chosen_model
+from reports.chosen_model import Chosen, Looked, chosen_model
 from reports.data_look import task_hash
+from reports.duplicates import EXACT, NEAR, Duplicate, duplicates_table, patients_in_both
 from reports.model_card import card_text
 from reports.recall import Recall
 from results import schema
 from results.evaluation import study_cases
-from results.records import CONFIRM, IMPORT, ImageList, Trial
-from tests.reports.store_maker import HOSTILE, StoreMaker
+from results.records import CONFIRM, FAILED, IMPORT, ImageList, Trial
+from search.training.scoring import image_list
+from tests.reports.store_maker import HOSTILE, Ended, StoreMaker
 
 LABELS = {"train": [0, 1] * 40, "valid": [0, 1] * 30, "test": [0, 1] * 25}
 STRENGTHS = (0.4, 1.2, 0.6, 0.8)
@@ -50,8 +55,8 @@ def set_path(made: StoreMaker, trial_id: int, path: str | None) -> None:
         connection.execute(sa.update(schema.trials).where(schema.trials.c.id == trial_id).values(model_path=path))
 
 
-def chosen_of(made: StoreMaker, part: str = "XR_HAND") -> Chosen:
-    found = chosen_model(made.store, made.trials(), made.store.searches(), judged_by(made.store), part)
+def chosen_of(made: StoreMaker, part: str = "XR_HAND", looked: Looked | None = None) -> Chosen:
+    found = chosen_model(made.store, made.trials(), made.store.searches(), judged_by(made.store), part, looked)
     assert found is not None
     return found
 
@@ -185,30 +190,105 @@ def surveyed_like(images: Mapping[str, ImageList], sides: Callable[[int], int]) 
     return pd.DataFrame(rows)
 
 
-def test_groups_by_size_are_thirds_of_train_where_the_images_are_the_searched_ones(made: StoreMaker) -> None:
+NO_LEAKS = duplicates_table([])
+
+
+def searched_and_surveyed(made: StoreMaker, sides: Callable[[int], int]) -> pd.DataFrame:
+    """A trial of 90 studies a split with two images each, and the survey of these images."""
     several_images(made, lambda study: 2, {split: [0, 1] * 45 for split in ("train", "valid", "test")})
     images = {split: made.store.image_list("d" * 16, "XR_HAND", split) for split in ("train", "valid", "test")}
-    surveyed = surveyed_like(images, lambda study: (100, 200, 300)[study // 30])
+    surveyed = surveyed_like(images, sides)
     data_hash = task_hash(surveyed, "XR_HAND")
     for split, of in images.items():
         made.store.save_image_list(data_hash, "XR_HAND", split, of)
     made.measure(made.search(data_hash=data_hash), 0, 0.4)
+    return surveyed
 
-    def chosen(survey: pd.DataFrame) -> Chosen:
-        judge, searches = judged_by(made.store), made.store.searches()
-        found = chosen_model(made.store, made.trials(), searches, judge, "XR_HAND", survey)
-        assert found is not None
-        return found
 
-    table = groups_table(chosen(surveyed)).set_index(["split", "group"])["studies"]["test"]
+def test_groups_by_size_are_thirds_of_train_where_the_images_are_the_searched_ones(made: StoreMaker) -> None:
+    surveyed = searched_and_surveyed(made, lambda study: (100, 200, 300)[study // 30])
+    chosen = chosen_of(made, looked=Looked(surveyed, NO_LEAKS))
 
-    assert table[2:].to_dict() == {
+    table = groups_table(chosen).set_index(["split", "group"])["studies"]["test"]
+
+    assert table[1:].to_dict() == {
         "at most 10,000 px an image": 30,
         "above 10,000, at most 40,000 px an image": 30,
         "above 40,000 px an image": 30,
     }
-    assert "By image size: the mean pixels" in card_text(chosen(surveyed))
-    assert "By image size: not known" in card_text(chosen(surveyed.assign(digest="another")))
+    assert "By image size: results are given below, by the mean pixels" in card_text(chosen)
+    others = chosen_of(made, looked=Looked(surveyed.assign(digest="another"), NO_LEAKS))
+    assert "By image size: not known" in card_text(others)
+
+
+def test_a_grouping_with_one_group_is_left_out_and_said_to_be_alike(made: StoreMaker) -> None:
+    chosen = chosen_of(made, looked=Looked(searched_and_surveyed(made, lambda study: 100), NO_LEAKS))
+
+    assert groups_table(chosen)["group"].tolist() == ["all", "all"]
+    card = card_text(chosen)
+    assert "By image size: the studies of test and valid are alike (at most 10,000 px an image)" in card
+    assert "By number of images in the study: the studies of test and valid are alike (2 images)" in card
+
+
+def leak_between(*paths: str, splits: tuple[str, ...], kind: str = NEAR) -> Duplicate:
+    return Duplicate(kind, tuple(sorted(paths)), splits, ("p1", "p2"), ("normal",), 2, 0.99)
+
+
+def test_leaks_between_the_splits_of_the_models_images_are_counted(made: StoreMaker) -> None:
+    surveyed = searched_and_surveyed(made, lambda study: 100)
+    scanned = pd.DataFrame({"path": ["train/s/0.png", "test/s000/0.png"], "patient": "p1", "label": 0})
+    found = [
+        leak_between("train/s000/0.png", "test/s000/1.png", splits=("train", "test")),
+        leak_between("train/s001/2.png", "valid/s001/3.png", "valid/s002/4.png", splits=("train", "valid"), kind=EXACT),
+        leak_between("train/s002/4.png", "train/s003/6.png", splits=("train",)),
+        leak_between("train/XR_WRIST/0.png", "test/s000/0.png", splits=("train", "test")),
+    ]
+    leaks = pd.concat([patients_in_both(scanned, ["p1"]), duplicates_table(found)])
+
+    card = card_text(chosen_of(made, looked=Looked(surveyed, leaks)))
+    clean = card_text(chosen_of(made, looked=Looked(surveyed, NO_LEAKS)))
+
+    told = "Leaks found between the splits, equal images or near duplicates: 2 (tables/leaks.csv of the report)"
+    assert f"by patient name and over all body parts together. {told}" in card
+    assert f"\n- {told}" in card
+    assert "No image was found in two, exactly or nearly." in clean
+    assert "Leaks" not in clean
+
+
+def test_paths_with_equals_signs_are_told_apart_in_leaks(made: StoreMaker) -> None:
+    paths = {"train": "train/a = b.png", "valid": "valid/c = d.png"}
+    for split, path in paths.items():
+        names = (path, f"{split}/other.png")
+        made.store.save_image_list("d" * 16, "XR_HAND", split, ImageList(names, names, names, np.array([0, 1])))
+    images = {split: made.store.image_list("d" * 16, "XR_HAND", split) for split in paths}
+    surveyed = surveyed_like(images, lambda study: 100)
+    data_hash = task_hash(surveyed, "XR_HAND")
+    for split, of in images.items():
+        made.store.save_image_list(data_hash, "XR_HAND", split, of)
+    scores = np.array([[0.3], [0.6]], np.float32)
+    made.finish(made.search(data_hash=data_hash), 0, valid_auc=1.0, probabilities={"valid": scores})
+    leaks = duplicates_table([leak_between(*paths.values(), splits=("train", "valid"))])
+
+    assert chosen_of(made, looked=Looked(surveyed, leaks)).leaks == 1
+
+
+def test_a_built_report_with_data_puts_its_leaks_on_the_card(
+    made: StoreMaker, tmp_path: Path, command: Callable[..., Ended]
+) -> None:
+    data = draw_dataset(tmp_path / "drawn", LEAST_PATIENTS)
+    learned, tested = (sorted((data / split / "XR_HAND").rglob("*.png"))[0] for split in ("train", "valid"))
+    tested.write_bytes(learned.read_bytes())
+    dataset = decode_images(list_images(data, "XR_HAND"), PixelStore(tmp_path / "pixels"), [32])
+    for split in ("train", "valid", "test"):
+        for data_hash in (dataset.data_hash, "d" * 16):
+            made.store.save_image_list(data_hash, "XR_HAND", split, image_list(dataset, split))
+    made.measure(made.search(data_hash=dataset.data_hash), 0, 1.0)
+
+    ended = command("build", "--out", tmp_path / "out", "--store", made.url, "--data", data)
+
+    assert (ended.code, ended.err) == (0, "")
+    card = (tmp_path / "out" / "cards" / "model_card_XR_HAND.md").read_text(encoding="utf-8")
+    assert "\n- Leaks found between the splits, equal images or near duplicates: 1 (" in card
 
 
 def test_cards_are_made_again_only_where_their_part_changed(hand: StoreMaker) -> None:
@@ -242,7 +322,10 @@ def test_of_all_parts_each_part_has_its_own_row(made: StoreMaker) -> None:
         assert table.loc[("test", part), "studies"] == 24
         expected = roc_auc_score(np.array(labels)[own] >= 7, probability[own, 7:].sum(axis=1))
         assert table.loc[("test", part), "AUC"].startswith(f"{expected:.2f} (")
-    assert "which of seven body parts" in card_of(made, ALL_PARTS)
+    card = card_of(made, ALL_PARTS)
+    assert "which of seven body parts" in card
+    assert "kappa, accuracy and Brier score (here 0 to 2) are over 14 classes" in card
+    assert "All asks only whether abnormal; the Brier score over 14 classes, above, is another." in card
 
 
 def test_data_are_counted_by_split(made: StoreMaker) -> None:
@@ -279,7 +362,64 @@ def test_luck_of_choice_and_seed_are_told(hand: StoreMaker) -> None:
     card = card_of(hand)
 
     assert f"is the best of 4 and so too good: {sure.corrected.value:.2f} (" in card
-    assert "Trained again under other seeds it reached AUC" in card
+    assert "The luck of the best epoch and of the sampler, on the same patients, is still in it." in card
+    assert "Trained again under other seeds, on the same valid patients that chose it, it reached AUC" in card
+    assert "a single training that finished, which shows no spread." in card
+
+    hand.measure(confirming, 1, 1.0)
+    card = card_of(hand)
+
+    assert "mean ± standard deviation (trainings). That takes off the luck of the seed alone." in card
+    assert "no spread" not in card
+
+
+def test_where_all_trainings_under_other_seeds_failed_that_is_told(hand: StoreMaker) -> None:
+    confirming = hand.search("hand-confirm", kind=CONFIRM, settings={"confirms": "hand"})
+    hand.finish(confirming, 0, state=FAILED)
+    assert "Its one training under another seed failed; the luck of the seed is in no interval here." in card_of(hand)
+    hand.finish(confirming, 1, state=FAILED)
+
+    card = card_of(hand)
+
+    assert "All 2 trainings under other seeds failed; the luck of the seed is in no interval here." in card
+    assert "it reached AUC" not in card
+
+
+def test_trials_of_other_data_before_it_do_not_hide_its_own_rivals(hand: StoreMaker) -> None:
+    hand.images("XR_HAND", LABELS, data_hash="e" * 16)
+    hand.measure(hand.search("other data", data_hash="e" * 16), 0, 3.0)  # better, not kept
+
+    found = chosen_of(hand)
+
+    assert (found.row["trial"], found.row["rank"]) == (1, 2)
+    assert found.sure is not None
+    assert sorted(found.sure.trial_ids) == [1, 2, 3, 4]
+    assert "4 compared trials could truly be the best" in card_of(hand)
+    assert "could not be compared" not in card_of(hand)
+
+
+def test_luck_too_small_to_show_is_not_called_too_good(made: StoreMaker) -> None:
+    made.images("XR_HAND", LABELS)
+    search = made.search()
+    for number, strength in enumerate((50.0, 1.0)):  # the first is right in all draws
+        made.measure(search, number, strength)
+
+    card = card_of(made)
+
+    assert "Its valid_auc, 1.00, is the best of 2; it is the same in all draws" in card
+    assert "too good:" not in card
+    assert "without them is the same in all draws: the bootstrap cannot tell how sure it is." in card
+
+
+def test_the_brier_scores_parts_are_said_not_to_add_up_to_it(hand: StoreMaker) -> None:
+    assert "is the Brier score of the bins' mean probabilities, not of the studies' own" in card_of(hand)
+
+
+def test_a_lone_trial_is_called_the_only_one(made: StoreMaker) -> None:
+    made.images("XR_HAND", LABELS)
+    made.measure(made.search(), 0, 1.0)
+
+    assert "It is the only finished trial of this part." in card_of(made)
 
 
 def test_what_the_store_does_not_know_is_said(hand: StoreMaker) -> None:

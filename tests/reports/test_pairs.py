@@ -112,6 +112,25 @@ def test_of_all_parts_it_says_that_only_normal_or_abnormal_is_asked(made: StoreM
     assert pairs.reading.endswith("on test.")
 
 
+def test_of_all_parts_the_network_is_asked_as_it_was_trained_and_not_scaled(made: StoreMaker) -> None:
+    """Of 14 classes scaling moves P(abnormal) across 0.5, which it never does of two."""
+    made.images(ALL_PARTS, dict.fromkeys(("valid", "test"), list(range(14)) * 8))
+    for number in range(2):
+        made.measure(made.search(str(number), ALL_PARTS), 0, 0.5 + number, ALL_PARTS)
+    first, second = top_trials(made.store, made.trials(), ALL_PARTS)
+
+    for split in ("valid", "test"):
+        ours, theirs = first.splits[split], second.splits[split]
+        raw, scaled = (
+            [(getattr(each, which) > 0.5) == (each.abnormal == 1) for each in (ours, theirs)]
+            for which in ("raw", "scaled")
+        )
+        row = table_of(made, ALL_PARTS).query("split == @split and measure != @AUC").iloc[0]
+        assert [row["first_value"], row["second_value"]] == pytest.approx([raw[0].mean(), raw[1].mean()])
+        assert row["p"] == pytest.approx(mcnemar_test(*raw))
+        assert [scaled[0].mean(), scaled[1].mean()] != pytest.approx([raw[0].mean(), raw[1].mean()])
+
+
 def test_names_and_numbers_are_told_for_people(made: StoreMaker) -> None:
     made.images("XR_HAND", LABELS)
     for number in range(2):

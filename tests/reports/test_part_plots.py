@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,20 @@ from PIL import Image
 from sklearn.metrics import brier_score_loss, confusion_matrix, roc_auc_score
 
 from radiographs.parts import ALL_PARTS
-from reports.benefit_plot import benefit_alt, benefit_table, thresholds_table
+from reports.benefit_plot import benefit_alt, benefit_figure, benefit_table, thresholds_table
 from reports.build import build_report
-from reports.figures import DARK, LIGHT
-from reports.history_plot import history_alt, history_table
+from reports.figures import DARK, LIGHT, png
+from reports.history_plot import history_alt, history_figure, history_table
+from reports.importances import LEAST_TOP
 from reports.learning_plot import learning_alt, learning_table
 from reports.part_plots import PART_PLOTS, drawn_plots, part_tables
 from reports.pictures import picture
 from reports.recall import Recall
 from reports.reliability_plot import RAW, SCALED, calibration_table, reliability_alt, reliability_table
-from reports.roc_plot import roc_alt, roc_figure, roc_table
-from reports.top_trials import PartData, top_trials
-from results.calibration import fit_temperature
+from reports.roc_plot import auc_with_interval, roc_alt, roc_figure, roc_table
+from reports.tables import to_csv, to_markdown
+from reports.top_trials import PartData, TopTrial, top_trials
+from results.calibration import LEAST, MOST, fit_temperature
 from results.records import CONFIRM, IMPORT
 from results.thresholds import SENSITIVE, YOUDEN
 from tests.reports.store_maker import HOSTILE, StoreMaker
@@ -94,6 +97,85 @@ def test_roc_auc_and_interval_are_those_of_the_leaderboard_and_scikit_learn(hand
     assert "#1: valid 0." in roc_alt(table)
 
 
+def test_roc_interval_draws_patients_and_not_their_studies(made: StoreMaker) -> None:
+    """Four studies a patient, all of one label: the interval is that of the leaderboard, and wider than by study."""
+    labels = [0, 0, 0, 0, 1, 1, 1, 1] * 10
+    made.images("XR_HAND", {"valid": labels, "test": labels}, studies_a_patient=4)
+    made.measure(made.search(), 0, 0.5)
+    (row,) = made.trials().to_dict("records")
+    (top,) = top_trials(made.store, made.trials(), "XR_HAND")
+
+    for split, studies in top.splits.items():
+        found = auc_with_interval(studies)
+        assert found == pytest.approx([row[f"{split}_auc{bound}"] for bound in ("", "_low", "_high")])
+        by_study = auc_with_interval(replace(studies, patients=np.arange(len(labels))))
+        assert found[1:] != pytest.approx(by_study[1:], abs=1e-3)
+
+
+def perfect(made: StoreMaker) -> list[TopTrial]:
+    """A trial without an error, and as sure as can be."""
+    made.images("XR_HAND", LABELS)
+    sure = {split: np.array(LABELS[split], np.float32)[:, None] * 0.98 + 0.01 for split in ("valid", "test")}
+    made.finish(made.search(), 0, valid_auc=1.0, probabilities=sure)
+    return top_trials(made.store, made.trials(), "XR_HAND")
+
+
+def test_a_trial_without_an_error_has_an_auc_and_no_interval(made: StoreMaker) -> None:
+    table = roc_table(perfect(made))
+
+    assert (table["auc"].unique(), table[["auc_low", "auc_high"]].notna().any(axis=None)) == ([1.0], False)
+    assert roc_alt(table).endswith("valid 1.00, test 1.00.")
+    legend = roc_figure(table).axes[2].get_legend()
+    assert legend is not None
+    assert legend.get_texts()[0].get_text().endswith("AUC valid 1.00, test 1.00")
+    (roc,) = [plot for plot in PART_PLOTS if plot.name == "roc"]
+    assert "the bootstrap cannot tell there how sure that is" in roc.reading
+
+
+def test_thresholds_of_a_trial_without_an_error_are_worth_the_prevalence(made: StoreMaker) -> None:
+    chosen = benefit_table(perfect(made)).query("chosen_by != ''")
+
+    assert chosen["threshold"].between(0.01, 0.99).all()
+    assert chosen[["sensitivity", "specificity"]].to_numpy().tolist() == [[1.0, 1.0]] * 4
+    assert chosen["net_benefit"].tolist() == pytest.approx([0.5] * 4)
+
+
+def test_a_threshold_of_1_is_told_without_a_net_benefit(made: StoreMaker) -> None:
+    (top,) = perfect(made)
+    valid = top.splits["valid"]
+    scaled = np.where(valid.abnormal == 1, 1.0, np.nextafter(1.0, 0.0))  # only 1 parts them
+    table = benefit_table([replace(top, splits={"valid": replace(valid, scaled=scaled)})])
+
+    chosen = table[table["chosen_by"] != ""]
+    assert (chosen["threshold"].tolist(), chosen["specificity"].tolist()) == ([1.0, 1.0], [1.0, 1.0])
+    assert chosen[["net_benefit", "net_benefit_of_all"]].isna().all(axis=None)
+    assert "specificity 1.00; by" in benefit_alt(table)
+    assert to_markdown(thresholds_table(table)).splitlines()[2].endswith("|  |  |")
+    assert to_csv(chosen[["split", "net_benefit", "sensitivity"]]).splitlines()[1] == "valid,,1"
+    assert png(benefit_figure(table)).startswith(b"\x89PNG")
+
+
+def test_thresholds_are_told_with_four_digits(hand: StoreMaker) -> None:
+    table = benefit_table(top_trials(hand.store, hand.trials(), "XR_HAND"))
+    table.loc[table["chosen_by"] == YOUDEN, "threshold"] = 0.49936
+
+    assert thresholds_table(table).query("`chosen by` == @YOUDEN")["threshold"].tolist() == ["0.4994"] * 2
+    assert f"by {YOUDEN}, 0.4994: on valid" in benefit_alt(table)
+
+
+def test_a_temperature_at_its_bound_is_named(made: StoreMaker) -> None:
+    told = calibration_table(reliability_table(perfect(made)))
+
+    assert told["temperature"].tolist() == ["1.00", "0.05, its bound"] * 2
+
+
+def test_readings_say_what_the_temperature_was_fitted_on_and_how_many_the_best_tenth_are() -> None:
+    reading = {plot.name: plot.reading for plot in PART_PLOTS}
+    assert f"a temperature between {LEAST:g} and {MOST:g} that was fitted on valid's images" in reading["reliability"]
+    assert "the best tenth, five trials at least," in reading["importances"]
+    assert LEAST_TOP == 5
+
+
 def test_reliability_tells_brier_error_and_chance_before_and_after(hand: StoreMaker) -> None:
     table = reliability_table(top_trials(hand.store, hand.trials(), "XR_HAND"))
 
@@ -158,6 +240,25 @@ def test_history_holds_the_best_so_far_and_trials_without_a_value(hand: StoreMak
     assert "second: 1 failed, 1 finished, 1 running, best val_auc 0.800." in history_alt(table)
 
 
+def test_history_of_one_trial_has_its_number_and_no_fractions_below_it(made: StoreMaker) -> None:
+    made.images("XR_HAND", LABELS)
+    made.measure(made.search(), 10, 1.0)
+    (axes,) = history_figure(history_table(made.store, made.trials(), "XR_HAND")).axes
+
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [10]
+
+
+def test_history_of_failed_trials_only_has_no_scale_of_values(made: StoreMaker) -> None:
+    search = made.search()
+    for number in range(3):
+        made.store.fail_trial(made.start(search, number).id, "no memory", 1.0)
+    (axes,) = history_figure(history_table(made.store, made.trials(), "XR_HAND")).axes
+
+    assert list(axes.get_yticks()) == []
+    assert [text.get_text() for text in axes.texts] == ["no trial has a value"]
+
+
 def test_all_are_in_the_report_as_plot_table_and_words(hand: StoreMaker, tmp_path: Path) -> None:
     build_report(hand.store, tmp_path)
 
@@ -205,4 +306,4 @@ def test_picture_has_the_papers_of_both_pages_and_is_the_same_again(hand: StoreM
         with Image.open(io.BytesIO(content)) as image:
             colours = {f"#{red:02x}{green:02x}{blue:02x}" for _, (red, green, blue) in image.convert("RGB").getcolors()}
             assert {theme.paper, theme.ink, *map(str.lower, (theme.blue, theme.orange, theme.green))} <= colours
-            assert len(colours) <= 81
+            assert len(colours) <= 111

@@ -186,10 +186,36 @@ def test_failed_trials_only_make_a_page_with_their_reasons(made: StoreMaker, tmp
     assert len((tmp_path / "out" / "tables" / "failures.csv").read_text().splitlines()) == 61
 
 
+def test_search_that_began_no_trial_makes_a_page_that_says_so(made: StoreMaker, tmp_path: Path) -> None:
+    made.search("mine")
+
+    page = built(made, tmp_path / "out")
+
+    assert "No trial has begun yet." in page.text
+    assert "The store holds no trials yet." in page.text
+
+
+def test_one_trial_makes_a_page_that_compares_nothing(made: StoreMaker, tmp_path: Path) -> None:
+    made.images("XR_HAND", {"train": [0, 1] * 20, "valid": [0, 1] * 20, "test": [0, 1] * 20})
+    made.measure(made.search(), 0, 0.5)
+
+    page = built(made, tmp_path / "out")
+
+    assert "1 of 1 finished trials shown." in page.text
+    assert "Fewer than two trials of any part have stored probabilities" in page.text
+    for compared in ("could be best", "could truly be the best", "luck taken off", "rank_95", "the best 4 trials"):
+        assert compared not in page.text
+
+
 def test_running_search_is_told_as_such(made: StoreMaker, tmp_path: Path) -> None:
-    made.start(made.search(), 0)
+    search = made.search()
+    made.start(search, 0)
 
     assert "1 trial is marked running" in built(made, tmp_path / "out").text
+    made.finish(search, 1, valid_auc=0.8)
+    text = built(made, tmp_path / "out").text
+    assert "1 trial is marked running" in text
+    assert "1 of 1 finished trials shown. Not ranked: 1 running." in text
 
 
 def test_building_again_replaces_files_and_leaves_others(made: StoreMaker, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The report that follows a running search: what it builds again, when, and how it ends."""
 
+import os
 import re
 import signal
 import sqlite3
@@ -40,6 +41,7 @@ def built_from_nothing(made: StoreMaker, folder: Path) -> dict[str, bytes]:
     return files(folder)
 
 
+@pytest.mark.slow
 def test_updates_end_with_the_files_of_one_build_from_nothing(made: StoreMaker, tmp_path: Path) -> None:
     watcher = Watcher(made.store, tmp_path / "out", 4)
     hand, wrist = (made.search(part, part) for part in ("XR_HAND", "XR_WRIST"))
@@ -135,7 +137,7 @@ class Watching:
         self.out = out
         self.process = subprocess.Popen(
             [sys.executable, "-m", "reports.build", "--out", str(out), "--store", url, "--watch"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         self.lines: list[str] = []
 
@@ -149,8 +151,15 @@ class Watching:
         raise AssertionError(f"ended before it told {told!r}: {self.lines} {self.ended()}")
 
     def interrupt(self) -> tuple[int, str]:
-        self.process.send_signal(signal.SIGINT)
+        """As Ctrl-C in a terminal does: all its processes at once."""
+        os.killpg(self.process.pid, signal.SIGINT)
         return self.ended()
+
+    def helpers(self) -> list[int]:
+        """Its children (Linux)."""
+        return [
+            int(each) for each in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        ]
 
     def ended(self) -> tuple[int, str]:
         _, error = self.process.communicate(timeout=PATIENCE)
@@ -167,6 +176,7 @@ def watching(made: StoreMaker, tmp_path: Path) -> Iterator[Watching]:
         watched.process.communicate()
 
 
+@pytest.mark.slow
 def test_watcher_follows_trials_and_ends_at_ctrl_c_with_the_report_of_one_build(
     made: StoreMaker, watching: Watching, tmp_path: Path
 ) -> None:
@@ -204,6 +214,7 @@ def test_watcher_interrupted_at_any_time_leaves_whole_files(
     assert 'id="follow"' not in page
 
 
+@pytest.mark.slow
 def test_watcher_waits_for_a_locked_store_and_then_tells_of_it(
     made: StoreMaker, watching: Watching, tmp_path: Path
 ) -> None:
@@ -234,6 +245,28 @@ def test_watcher_hears_ctrl_c_while_the_store_is_locked(made: StoreMaker, watchi
 
     writer.close()
     assert code == 130
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_process_stays_behind_a_killed_watcher(watching: Watching) -> None:
+    watching.wait_for("6 finished; built in")
+    helpers = watching.helpers()
+
+    watching.process.kill()
+    watching.ended()
+
+    assert helpers
+    deadline = time.monotonic() + PATIENCE
+    while any(map(alive, helpers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [each for each in helpers if alive(each)] == []
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_absent_store_is_the_usual_error(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from sklearn.metrics import cohen_kappa_score, recall_score, roc_auc_score
 
 from plumbing.seeds import generator_of
 from results.evaluation import Cases, measures
-from results.groups import LEAST_PATIENTS, METRICS, group_figures
+from results.groups import LEAST_OF_A_GROUP, METRICS, group_figures
 from results.records import ImageList
 
 
@@ -52,6 +52,17 @@ def test_intervals_are_those_of_a_split_of_the_group_alone(cases: Cases) -> None
     assert found.figures == {name: alone["study", name] for name in METRICS}
 
 
+def test_a_patients_cases_are_drawn_together(cases: Cases) -> None:
+    alone = Cases(cases.labels, np.arange(120), cases.probability)
+    three_times = np.repeat(np.arange(120), 3)
+    thrice = Cases(alone.labels[three_times], alone.patients[three_times], alone.probability[three_times])
+
+    (once,), (repeated,) = (group_figures(each, np.zeros(len(each.labels), np.int64)) for each in (alone, thrice))
+
+    # Three equal cases a patient tell no more than one: drawn case by case, the intervals would be narrower.
+    assert repeated.figures == {name: pytest.approx(figure) for name, figure in once.figures.items()}
+
+
 def test_patients_are_counted_once_in_each_class_that_they_have() -> None:
     few = Cases(np.array([0, 1, 1, 0]), np.array([5, 5, 7, 5]), np.full((4, 1), 0.4))
 
@@ -68,7 +79,7 @@ def test_a_class_needs_ten_patients_for_a_figure() -> None:
         (found,) = group_figures(Cases(label, np.arange(len(label)), score), np.zeros(len(label), np.int64))
         return bool(found.figures)
 
-    assert [of(LEAST_PATIENTS - 1), of(LEAST_PATIENTS)] == [False, True]
+    assert [of(LEAST_OF_A_GROUP - 1), of(LEAST_OF_A_GROUP)] == [False, True]
 
 
 def test_a_group_is_needed_for_each_case(cases: Cases) -> None:

@@ -208,3 +208,16 @@ def test_intervals_are_numpys_percentiles_of_the_draws_that_define_the_metric() 
     for row, interval in zip(draws[:3], found[:3], strict=True):
         assert interval == pytest.approx(np.nanpercentile(row, [2.5, 97.5]), abs=1e-12)
     assert found[3] is None
+
+
+def test_auc_of_many_draws_is_that_of_each_alone() -> None:
+    draws = 2 * metrics.DRAWS_AT_ONCE + 3  # more than are taken at once, and not a multiple of it
+    generator = np.random.default_rng(0)
+    positive, score = generator.random(40) < 0.4, generator.integers(0, 12, 40) / 11
+    weight = generator.integers(0, 3, (draws, 40)).astype(np.float64)
+    weight[1, positive] = 0  # undefined
+
+    alone = [metrics.auc(positive, score, each[None])[0] for each in weight]
+
+    assert np.array_equal(metrics.auc(positive, score, weight), alone, equal_nan=True)
+    assert metrics.auc(positive, score, weight[:0]).shape == (0,)

@@ -118,6 +118,18 @@ def test_rank_intervals_hold_the_true_rank_as_often_as_is_said() -> None:
     assert np.mean(held) >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / 200)
 
 
+def test_a_rank_in_the_middle_is_held_at_both_ends_as_often_as_is_said() -> None:
+    """The middle trial's own chance decides: an interval sure at one end only would hold nine times in ten."""
+    truth, deviation = np.array([0.01, 0.0, -0.01]), np.array([0.02, 1.0, 0.02])
+    generator, held = np.random.default_rng(0), []
+    for _ in range(2000):
+        values = truth + deviation * generator.normal(size=3)
+        draws = values[:, None] + deviation[:, None] * generator.normal(size=(3, 500))
+        low, high = compare(values, draws).ranks[1]
+        held.append(low <= 2 <= high)
+    assert np.mean(held) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 2000))
+
+
 def test_one_trial_is_first_and_could_be_best() -> None:
     _, values, draws, _ = drawn(*simulated(0, trials=1))
     assert compare(values, draws).could_be_best.tolist() == [True]

@@ -43,6 +43,30 @@ def test_one_class_is_refused() -> None:
         youden_threshold(np.ones(3, np.int64), np.arange(3) / 3)
 
 
+def test_where_a_case_is_surely_abnormal_the_threshold_stays_below_1() -> None:
+    label, probability = np.array([0, 0, 1, 1]), np.array([0.0, 0.2, 1.0, 1.0])
+    found = threshold_at_sensitivity(label, probability)
+    assert (found, rates(label, probability, found)) == (0.6, (1.0, 1.0))
+    assert youden_threshold(label, probability) == 0.6
+
+
+def test_all_are_called_abnormal_where_their_probability_is_the_same() -> None:
+    label, probability = np.array([0, 1]), np.ones(2)
+    assert (threshold_at_sensitivity(label, probability), youden_threshold(label, probability)) == (0.0, 0.0)
+
+
+def test_neighbours_a_rounding_below_1_leave_only_1_between_them_and_it_is_kept() -> None:
+    label, probability = np.array([0, 1]), np.array([np.nextafter(1.0, 0.0), 1.0])
+    found = threshold_at_sensitivity(label, probability)
+    assert (found, rates(label, probability, found)) == (1.0, (1.0, 1.0))
+
+
+def test_net_benefit_has_no_number_at_a_threshold_of_1() -> None:
+    label, probability = np.array([0, 1, 1]), np.array([0.2, 0.9, 1.0])
+    assert net_benefit(label, probability, np.array([0.5, 1.0])) == pytest.approx([2 / 3, np.nan], nan_ok=True)
+    assert net_benefit_of_all(label, np.array([0.5, 1.0])) == pytest.approx([1 / 3, np.nan], nan_ok=True)
+
+
 @given(SEEDS, st.floats(0, 0.99))
 def test_net_benefit_counts_hits_less_weighted_alarms(seed: int, threshold: float) -> None:
     label, probability = cases(seed)
