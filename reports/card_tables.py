@@ -69,7 +69,11 @@ def output_text(chosen: Chosen) -> str:
 def _backbone_size(chosen: Chosen, settings: Mapping[str, object]) -> str | None:
     if chosen.architecture is None or pd.isna(chosen.row["image_size"]):
         return None
-    return f"{chosen.architecture.size(int(chosen.row['image_size']), settings)[0]:,}"  # type: ignore[arg-type]
+    try:
+        numbers, _ = chosen.architecture.size(int(chosen.row["image_size"]), settings)  # type: ignore[arg-type]
+    except KeyError:
+        return None  # a configuration of another version's space
+    return f"{numbers:,}"
 
 
 def epochs_text(row: pd.Series) -> str:
