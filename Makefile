@@ -12,9 +12,9 @@ demo: .venv/installed
 	$(BIN)/python -m predict $$(ls runs/synthetic/MURA-v1.1/valid/XR_ELBOW/*/*/image1.png | head -n 3) --part XR_ELBOW
 	$(BIN)/python -m reports.build --out runs/report
 
-# Everything that must hold: lint, types, all tests.
+# Everything that must hold: lint, types, all tests; files of tests side by side.
 test: check
-	$(BIN)/python -m pytest --durations=5
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations=5
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
