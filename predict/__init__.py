@@ -1,18 +1,38 @@
-"""The best stored model on an image: `calculate_binary` and `calculate_14cls` in the published form, and the command.
+"""The best stored model on an image: `load`, the published `calculate_binary` and `calculate_14cls`, and the command.
 
 chosen      which stored model predicts
-verdicts    a model on image files, by image and by study
+predictor   a model on images: in memory, as files, as studies, as folders
+verdicts    what it says, as text, JSON and CSV
+files       which files a command's arguments mean
 __main__    `python -m predict IMAGE... --part PART`
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 from plumbing.errors import UsageError
 from radiographs.parts import ALL_PARTS
 from results.connection import DEFAULT_URL
 
-__all__ = ["calculate_14cls", "calculate_binary"]
+if TYPE_CHECKING:  # loaded with the first model
+    from predict.predictor import Predictor
+
+__all__ = ["calculate_14cls", "calculate_binary", "load"]
+
+
+def load(part: str, store: str = DEFAULT_URL, model: str | None = None, threshold: float = 0.5) -> "Predictor":
+    """A stored model, to be asked for `.image(path_or_array)`, `.study(paths)` and `.folder(dir)`.
+
+    Args:
+        part: as XR_HUMERUS, or all_parts. model: its name or name_code; None for the best on valid.
+        threshold: from which calibrated P(abnormal) on an image or study is abnormal.
+    Raises: UserError where store or model cannot be used.
+    """
+    from predict.chosen import choose
+    from predict.predictor import Predictor
+
+    return Predictor(choose(store, part, model), threshold)
 
 
 def calculate_binary(name_code: str, part_body: str, image_url: str, store: str = DEFAULT_URL) -> str:
@@ -50,13 +70,7 @@ def _say(sentence: str) -> str:
 
 
 def _label(name_code: str, task: str, image_url: str, store: str) -> str:
-    from predict.chosen import choose
-    from predict.verdicts import Predictor, Verdict
-
-    (found,) = Predictor(choose(store, task, name_code)).images([_local_path(image_url)])
-    if not isinstance(found, Verdict):
-        raise UsageError(f"{found.path}: {found.error}; give an image")
-    return found.label
+    return load(task, store, name_code).image(_local_path(image_url)).label
 
 
 def _local_path(image_url: str) -> Path:

@@ -1,63 +1,126 @@
 """Normal or abnormal, by the best stored model of a part.
 
-python -m predict IMAGE... --part XR_HAND
+python -m predict IMAGE|DIR|PATTERN... --part XR_HAND
 """
 
+import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from plumbing.command import CommandParser, run_command
+from plumbing.command import CommandParser, at_least, run_command
+from plumbing.errors import UsageError
 from radiographs.parts import TASKS
 from results.connection import DEFAULT_URL
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # NumPy and what reads a store are loaded where they are used: --help needs neither
+    from predict.chosen import ChosenModel
+    from predict.predictor import Predictor
     from predict.verdicts import Unread, Verdict
+
+BATCH_SIZE = 32
 
 
 def main(arguments: Sequence[str]) -> int:
     """The command: 0 where every image got a verdict, else 2."""
     parser = CommandParser("predict", "Say of radiographs whether they are normal or abnormal. Research use only.")
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, folders of them, or patterns")
     parser.add_argument("--part", required=True, choices=TASKS, help="what the images show; all_parts finds out")
     parser.add_argument("--model", metavar="NAME", help="model name or name_code; default: the best on valid")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--study", action="store_true", help="a verdict a study: the images of one folder together")
+    parser.add_argument(
+        "--threshold",
+        metavar="T",
+        default="0.5",
+        help="from which P(abnormal) on to call abnormal: a number, or one chosen on valid: youden, sensitivity (0.90)",
+    )
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="print one JSON document")
+    shape.add_argument("--csv", action="store_true", help="print one line of CSV a verdict")
+    parser.add_argument("--batch-size", type=at_least(1), default=BATCH_SIZE, metavar="N", help="default: 32")
     parser.add_argument("--store", default=DEFAULT_URL, metavar="URL", help="the results store")
     options = parser.parse_args(arguments)
 
     from predict.chosen import choose
-    from predict.verdicts import Predictor, Unread
+    from predict.files import meant
+    from predict.predictor import Predictor
 
-    predictor = Predictor(choose(options.store, options.part, options.model))
-    found = list(predictor.images(options.images))
-    unread = [each for each in found if isinstance(each, Unread)]
-    if options.json:
-        print(json.dumps([as_json(each) for each in found]))
+    paths, model = meant(options.images), choose(options.store, options.part, options.model)
+    predictor = Predictor(model, _threshold(options.threshold, model), options.batch_size)
+    found = predictor.images(paths)
+    if options.json or options.csv:
+        shown: Iterable[Verdict | Unread] = _studies(predictor, found) if options.study else found
+        unread = _print_json(shown) if options.json else _print_csv(shown)
     else:
-        verdicts = [each for each in found if not isinstance(each, Unread)]
-        for verdict in [*verdicts, *predictor.studies(verdicts)]:
-            print(as_line(verdict))
+        unread = _print_lines(predictor, found, options.study)
     for each in unread:
         print(f"predict: {each.path}: {each.error}", file=sys.stderr)
     return 2 if unread else 0
 
 
-def as_json(found: "Verdict | Unread") -> dict[str, Any]:
-    """One entry of the JSON document, as the command contract has it."""
+def _threshold(given: str, model: "ChosenModel") -> float:
+    known = {name.split()[0].lower(): value for name, value in model.thresholds.items()}
+    if given in known:
+        return known[given]
+    try:
+        return float(given)
+    except ValueError:
+        raise UsageError(f"--threshold {given}: give a number from 0 to 1, youden or sensitivity") from None
+
+
+def _studies(predictor: "Predictor", found: "Iterable[Verdict | Unread]") -> "list[Verdict | Unread]":
+    """The studies' verdicts, and the files that could not be read."""
     from predict.verdicts import Unread
 
-    if isinstance(found, Unread):
-        return {"path": found.path, "error": found.error}
-    names = ("path", "part", "label", "probability", "raw_probability", "model")
-    return {name: getattr(found, name) for name in names} | {"warnings": []}
+    every = list(found)
+    return [*predictor.studies(every), *(each for each in every if isinstance(each, Unread))]
 
 
-def as_line(found: "Verdict") -> str:
-    """A verdict for a person."""
-    of = "abnormal" if found.label in ("normal", "abnormal") else found.label
-    return f"{found.path}: {found.label}  P({of}) = {found.probability:.3f}  ({found.model})"
+def _print_json(found: "Iterable[Verdict | Unread]") -> "list[Unread]":
+    from predict.verdicts import as_json
+
+    mark, kept, unread = "[", *tee(found)
+    for each in kept:
+        print(f"{mark}{json.dumps(as_json(each))}", end="", flush=True)
+        mark = ",\n"
+    print("]")
+    return _unread(unread)
+
+
+def _print_csv(found: "Iterable[Verdict | Unread]") -> "list[Unread]":
+    from predict.verdicts import COLUMNS, as_row
+
+    kept, unread = tee(found)
+    writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for each in kept:
+        writer.writerow(as_row(each))
+        sys.stdout.flush()
+    return _unread(unread)
+
+
+def _print_lines(predictor: "Predictor", found: "Iterable[Verdict | Unread]", by_study: bool) -> "list[Unread]":
+    """Images as they come, then the studies among them; or the studies alone."""
+    from predict.verdicts import Verdict, as_line
+
+    every = []
+    for each in found:
+        every.append(each)
+        if isinstance(each, Verdict) and not by_study:
+            print(as_line(each), flush=True)
+    for study in predictor.studies(every):
+        if by_study or Path(study.path).name.startswith("study"):
+            print(as_line(study), flush=True)
+    return _unread(every)
+
+
+def _unread(found: "Iterable[Verdict | Unread]") -> "list[Unread]":
+    from predict.verdicts import Unread
+
+    return [each for each in found if isinstance(each, Unread)]
 
 
 if __name__ == "__main__":

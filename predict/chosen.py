@@ -1,13 +1,13 @@
 """Which stored model predicts: the one named, or the best on valid."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from plumbing.errors import ModelError
 from radiographs.parts import parts_of
-from results.calibration import fit_temperature
+from results.card import model_card
 from results.connection import sqlite_path
 from results.records import FINISHED, Trial
 from results.store import Store
@@ -21,13 +21,15 @@ class ChosenModel:
 
     Attributes:
         path: of its `.keras` file.
-        temperature: fitted on its valid probabilities.
+        temperature: fitted on its valid probabilities. thresholds: how each was chosen on valid -> from which
+            calibrated P(abnormal) on a study is called abnormal.
     """
 
     task: str
     name: str
     path: Path
     temperature: float
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 def choose(url: str, task: str, name: str | None) -> ChosenModel:
@@ -52,7 +54,8 @@ def choose(url: str, task: str, name: str | None) -> ChosenModel:
         if not kept:
             raise _no_model(task, name, wanted)
         best = max(kept, key=lambda trial: (_or_least(valid_auc.get(trial.id)), -trial.id))
-        return ChosenModel(task, str(best.model_name), _existing(best, url), _temperature(store, best))
+        card = _card(store, best)
+        return ChosenModel(task, str(best.model_name), _existing(best, url), card["temperature"], card["thresholds"])
     finally:
         store.close()
 
@@ -82,10 +85,9 @@ def _existing(trial: Trial, url: str) -> Path:
     raise ModelError(f"the file of model {trial.model_name} is gone: {saved}; put it back, or search again")
 
 
-def _temperature(store: Store, trial: Trial) -> float:
+def _card(store: Store, trial: Trial) -> dict[str, Any]:
     probability = store.probabilities(trial.id, "valid")
     search = next(each for each in store.searches() if each.id == trial.search_id)
     if probability is None or search.data_hash is None:
         raise ModelError(f"the store holds no valid probabilities of {trial.model_name}; search again")
-    labels = store.image_list(search.data_hash, trial.part_body, "valid").labels
-    return fit_temperature(probability.astype(np.float64), labels)
+    return model_card({}, store.image_list(search.data_hash, trial.part_body, "valid"), probability)

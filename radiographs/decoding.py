@@ -7,6 +7,7 @@ Pillow averages over all source pixels when it shrinks.
 import io
 import struct
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +37,7 @@ def decode(content: bytes, size: int) -> NDArray[np.uint8]:
             image = Image.open(io.BytesIO(content))
             if image.width * image.height > MOST_PIXELS:
                 raise Unreadable(f"{image.width} x {image.height} pixels, more than {MOST_PIXELS:,}")
-            grey = _to_grey(ImageOps.exif_transpose(image))
-            return np.asarray(grey.resize((size, size), Image.Resampling.BILINEAR))
+            return _resized(_to_grey(ImageOps.exif_transpose(image)), size)
     except UnidentifiedImageError:
         raise Unreadable("not an image of a known kind") from None
     except Image.DecompressionBombError as error:
@@ -48,11 +48,38 @@ def decode(content: bytes, size: int) -> NDArray[np.uint8]:
         raise Unreadable(f"damaged: {error}") from None
 
 
+def from_array(pixels: NDArray[Any], size: int) -> NDArray[np.uint8]:
+    """Grey pixels (size, size) uint8 of an image in memory, as `decode` makes them of its file.
+
+    Args:
+        pixels: (height, width) uint8, uint16 or other whole numbers, or floats, above 255 scaled as 16 bits; or
+            (height, width, 3) or (height, width, 4) uint8, colours in the order red, green, blue.
+    Raises: Unreadable, saying why.
+    """
+    colours = pixels.ndim == 3 and pixels.shape[2] in (3, 4) and pixels.dtype == np.uint8
+    if not (pixels.ndim == 2 or colours) or 0 in pixels.shape or pixels.dtype.kind not in "uif":
+        raise Unreadable(
+            f"an array {pixels.shape} of {pixels.dtype} is no image: give (height, width) or uint8 colours"
+        )
+    if pixels.shape[0] * pixels.shape[1] > MOST_PIXELS:
+        raise Unreadable(f"{pixels.shape[1]} x {pixels.shape[0]} pixels, more than {MOST_PIXELS:,}")
+    if pixels.dtype == np.uint8:
+        return _resized(Image.fromarray(pixels).convert("L"), size)
+    return _resized(_scaled(pixels.astype(np.float64)), size)
+
+
+def _resized(grey: Image.Image, size: int) -> NDArray[np.uint8]:
+    return np.asarray(grey.resize((size, size), Image.Resampling.BILINEAR))
+
+
 def _to_grey(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, np.float64)
-        if np.isnan(values).any():
-            raise Unreadable("holds values that are not a number")
-        most = 65535.0 if values.max(initial=0.0) > 255 else 255.0
-        return Image.fromarray(np.clip(np.rint(values * (255 / most)), 0, 255).astype(np.uint8))
+        return _scaled(np.asarray(image, np.float64))
     return image.convert("L")
+
+
+def _scaled(values: NDArray[np.float64]) -> Image.Image:
+    if np.isnan(values).any():
+        raise Unreadable("holds values that are not a number")
+    most = 65535.0 if values.max(initial=0.0) > 255 else 255.0
+    return Image.fromarray(np.clip(np.rint(values * (255 / most)), 0, 255).astype(np.uint8))

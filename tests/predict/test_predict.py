@@ -1,9 +1,11 @@
 """Prediction by the stored models."""
 
+import csv
 import json
 import shutil
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from plumbing.command import run_command
 from plumbing.errors import ModelError, StoreError, UsageError
 from predict.__main__ import main
 from predict.chosen import ChosenModel, choose
-from predict.verdicts import Predictor
+from predict.predictor import Predictor
 from results.store import Store
 
 Capsys = pytest.CaptureFixture[str]
@@ -167,3 +169,52 @@ def test_saved_model_predicts_without_our_code(url: str, hands: list[Path], tmp_
         check=True,
     )
     assert float(ended.stdout.splitlines()[-1]) == pytest.approx(ours.raw_probability, abs=1e-5)  # type: ignore[union-attr]
+
+
+def test_folders_and_patterns_mean_their_images_each_once(url: str, hands: list[Path], capsys: Capsys) -> None:
+    part = hands[0].parents[2]
+    _, whole, _ = command(capsys, part, "--part", "XR_HAND", "--json", "--store", url)
+    assert [entry["path"] for entry in json.loads(whole)] == list(map(str, hands))
+    pattern = f"{part}/**/image1.png"
+    _, some, _ = command(capsys, pattern, hands[0], "--part", "XR_HAND", "--json", "--store", url)
+    first = [str(path) for path in hands if path.name == "image1.png"]
+    assert [entry["path"] for entry in json.loads(some)] == first
+
+
+def test_a_pattern_or_folder_without_images_is_one_line(url: str, capsys: Capsys, tmp_path: Path) -> None:
+    for given in (tmp_path, tmp_path / "*.png"):
+        code, out, err = command(capsys, given, "--part", "XR_HAND", "--store", url)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "no image file in it" in err
+
+
+def test_by_study_each_folder_gets_one_verdict(url: str, hands: list[Path], capsys: Capsys, tmp_path: Path) -> None:
+    shutil.copytree(hands[0].parent, tmp_path / "visit")
+    (tmp_path / "visit" / "cut.png").write_text("no image")
+    code, out, err = command(capsys, tmp_path, "--part", "XR_HAND", "--study", "--json", "--store", url)
+    study, unread = json.loads(out)
+    assert (code, study["path"], unread["path"]) == (2, str(tmp_path / "visit"), str(tmp_path / "visit" / "cut.png"))
+    assert study["warnings"] == [f"{unread['path']}: {unread['error']}"]
+    assert err.count("\n") == 1
+
+
+def test_csv_has_a_line_a_verdict_and_no_formula(
+    url: str, hands: list[Path], capsys: Capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(hands[0], tmp_path / "=1+1.png")
+    code, out, _ = command(capsys, "=1+1.png", "absent.png", "--part", "XR_HAND", "--csv", "--store", url)
+    good, bad = csv.DictReader(StringIO(out))
+    assert code == 2
+    assert good["path"] == "'=1+1.png"
+    assert (good["threshold"], good["images"], good["error"]) == ("0.5", "1", "")
+    assert (bad["path"], bad["label"], bad["error"]) == ("absent.png", "", "No such file or directory")
+
+
+def test_threshold_by_name_is_the_one_chosen_on_valid(url: str, hands: list[Path], capsys: Capsys) -> None:
+    threshold = choose(url, "XR_HAND", None).thresholds["sensitivity 0.90"]
+    given = (*hands, "--part", "XR_HAND", "--json", "--store", url)
+    _, out, _ = command(capsys, *given, "--threshold", "sensitivity")
+    assert all((each["label"] == "abnormal") == (each["probability"] >= threshold) for each in json.loads(out))
+    code, _, err = command(capsys, *given, "--threshold", "much")
+    assert (code, err.strip().endswith("give a number from 0 to 1, youden or sensitivity")) == (2, True)
