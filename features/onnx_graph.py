@@ -46,13 +46,13 @@ class GreyStart:
     pads: Pads
 
 
-def to_onnx(network: Any, layers: Sequence[str], batch: int) -> bytes:
+def to_onnx(network: Any, layers: Sequence[str], batch: int | None) -> bytes:
     """The network as an ONNX model whose outputs are the named layers'.
 
     Args:
         network: a Keras functional model of (batch, size, size, 1) grey, each layer of it used once.
         layers: names of layers; the outputs bear these names, maps laid out as in Keras.
-        batch: the fixed number of images of the input `grey`, (batch, 1, size, size) float32.
+        batch: the fixed number of images of the input `grey`, (batch, 1, size, size) float32; None for any number.
     Raises: UnknownLayer where a layer is none of those that are translated.
     """
     size = network.input.shape[1]
@@ -77,7 +77,7 @@ def to_onnx(network: Any, layers: Sequence[str], batch: int) -> bytes:
 class _Graph:
     """The walk over a network's layers; `values` maps the id of a Keras tensor to the name of its value."""
 
-    def __init__(self, network: Any, wanted: Sequence[str], batch: int) -> None:
+    def __init__(self, network: Any, wanted: Sequence[str], batch: int | None) -> None:
         self.nodes = Nodes()
         self.values: dict[int, str] = {}
         self.size, self.batch = int(network.input.shape[1]), batch
@@ -127,11 +127,18 @@ class _Graph:
         check_plain(layer)
         kernel, *bias = [np.asarray(array, np.float64) for array in layer.weights]
         folded = np.stack([np.einsum("hwco,c->hwo", kernel, each) for each in (start.scale, start.shift)], axis=2)
-        ones = self.nodes.constant(np.ones((self.batch, 1, self.size, self.size)))
-        planes = self.nodes.add("Concat", [INPUT, ones], axis=1)
+        planes = self.nodes.add("Concat", [INPUT, self._ones()], axis=1)
         pads = added(start.pads, pads_of(layer, layer.kernel_size))
         flow = convolve(self.nodes, planes, folded, bias[0] if bias else None, pads, layer.strides)
         return activate(self.nodes, layer, flow)
+
+    def _ones(self) -> str:
+        if self.batch is not None:
+            return self.nodes.constant(np.ones((self.batch, 1, self.size, self.size)))
+        shape = self.nodes.add("Shape", [INPUT])
+        return self.nodes.add(
+            "ConstantOfShape", [shape], value=helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])
+        )
 
     def _commuting_pool(self, layer: Any) -> Any | None:
         """The unpadded average pool that alone follows a linear 1 x 1 convolution, None where there is none."""

@@ -44,6 +44,7 @@ class Nodes:
         return name
 
 
+ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid"}
 Translate = Callable[[Nodes, Any, list[str]], str]
 
 
@@ -93,13 +94,15 @@ def convolve(
 
 
 def activate(nodes: Nodes, layer: Any, source: str) -> str:
-    """The layer's activation, linear or ReLU."""
+    """The layer's activation: linear, ReLU, sigmoid, or of (batch, features) softmax."""
     kind = layer.activation.__name__
     if kind == "linear":
         return source
-    if kind != "relu":
+    if kind == "softmax" and len(_first_input(layer).shape) == 2:
+        return nodes.add("Softmax", [source], axis=1)
+    if kind not in ACTIVATIONS:
         raise UnknownLayer(f"activation {kind} of {layer.name}")
-    return nodes.add("Relu", [source])
+    return nodes.add(ACTIVATIONS[kind], [source])
 
 
 def convolution(nodes: Nodes, layer: Any, sources: list[str]) -> str:
@@ -171,8 +174,12 @@ def global_average(nodes: Nodes, layer: Any, sources: list[str]) -> str:
 
 
 def _check_axis(layer: Any) -> None:
-    if layer.axis not in (-1, 3) or len(layer.output.shape) != 4:
+    if layer.axis not in (-1, 3) or len(_first_input(layer).shape) != 4:
         raise UnknownLayer(f"axis of {layer.name}")
+
+
+def _first_input(layer: Any) -> Any:
+    return layer.input[0] if isinstance(layer.input, list | tuple) else layer.input
 
 
 def rescaling(nodes: Nodes, layer: Any, sources: list[str]) -> str:
@@ -218,6 +225,14 @@ def flatten(nodes: Nodes, layer: Any, sources: list[str]) -> str:
     return nodes.add("Flatten", [nodes.add("Transpose", sources, perm=[0, 2, 3, 1])])
 
 
+def dense(nodes: Nodes, layer: Any, sources: list[str]) -> str:
+    """A matrix product of (batch, features), with its activation."""
+    if len(layer.input.shape) != 2:
+        raise UnknownLayer(f"input of {layer.name}")
+    kernel, *bias = [nodes.constant(np.asarray(array)) for array in layer.weights]
+    return activate(nodes, layer, nodes.add("Gemm", [sources[0], kernel, *bias]))
+
+
 TRANSLATIONS: dict[str, Translate] = {
     "Activation": lambda nodes, layer, sources: activate(nodes, layer, sources[0]),
     "Add": addition,
@@ -225,7 +240,9 @@ TRANSLATIONS: dict[str, Translate] = {
     "BatchNormalization": normalization,
     "Concatenate": concatenation,
     "Conv2D": convolution,
+    "Dense": dense,
     "DepthwiseConv2D": depthwise,
+    "Dropout": lambda nodes, layer, sources: sources[0],  # it drops nothing outside of training
     "Flatten": flatten,
     "GlobalAveragePooling2D": global_average,
     "MaxPooling2D": max_pool,

@@ -37,20 +37,36 @@ def main(arguments: Sequence[str]) -> int:
         default="0.5",
         help="from which P(abnormal) on to call abnormal: a number, or one chosen on valid: youden, sensitivity (0.90)",
     )
+    parser.add_argument(
+        "--gradcam",
+        metavar="OUT.png",
+        type=Path,
+        help="draw over each image what speaks for abnormal (all_parts: for the class called), also where it is called "
+        "normal; of several images into OUT-1.png, OUT-2.png, ... in their order",
+    )
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print one JSON document")
     shape.add_argument("--csv", action="store_true", help="print one line of CSV a verdict")
     parser.add_argument("--batch-size", type=at_least(1), default=BATCH_SIZE, metavar="N", help="default: 32")
+    parser.add_argument(
+        "--engine", choices=("keras", "onnx"), default="keras", help="onnx: ONNX Runtime, without loading TensorFlow"
+    )
     parser.add_argument("--store", default=DEFAULT_URL, metavar="URL", help="the results store")
     options = parser.parse_args(arguments)
+    if options.gradcam is not None and options.engine != "keras":
+        raise UsageError("--gradcam needs slopes, which Keras alone gives; leave --engine out")
 
     from predict.chosen import choose
     from predict.files import meant
     from predict.predictor import Predictor
 
     paths, model = meant(options.images), choose(options.store, options.part, options.model)
-    predictor = Predictor(model, _threshold(options.threshold, model), options.batch_size)
+    predictor = Predictor(model, _threshold(options.threshold, model), options.batch_size, options.engine)
     found = predictor.images(paths)
+    if options.gradcam is not None:
+        from predict.drawn import drawing
+
+        found = drawing(found, predictor, paths, options.gradcam, told=not (options.json or options.csv))
     if options.json or options.csv:
         shown: Iterable[Verdict | Unread] = _studies(predictor, found) if options.study else found
         unread = _print_json(shown) if options.json else _print_csv(shown)

@@ -7,15 +7,19 @@ from pathlib import Path
 from plumbing.errors import DataError
 from radiographs.table import IMAGE_ENDINGS
 
+ENDINGS = IMAGE_ENDINGS | {".dcm", ".dicom"}
+
 
 def image_files(folder: Path) -> list[Path]:
     """The image files in a folder and the folders in it, by name; hidden ones, as macOS leaves them, are passed over.
+
+    Those are known by their endings; DICOM files without one must be given by name or pattern.
 
     Raises: DataError where it is no folder.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give one with images")
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
     return sorted(path for path in files if not path.name.startswith(".") and path.is_file())
 
 

@@ -17,27 +17,44 @@ from radiographs.parts import class_names
 from results.calibration import apply_temperature
 
 BATCH = 32
+Sizes = dict[int, NDArray[np.uint8]]  # an image's grey pixels at each size that a network wants
+KERAS, ONNX = "keras", "onnx"  # engines
 HALF = 0.5  # what the leaderboards' sensitivity and specificity are at
 
 
 class Predictor:
     """A loaded model; preprocessing is inside it."""
 
-    def __init__(self, model: ChosenModel, threshold: float = HALF, batch_size: int = BATCH) -> None:
+    def __init__(
+        self, model: ChosenModel, threshold: float = HALF, batch_size: int = BATCH, engine: str = KERAS
+    ) -> None:
         """Args: threshold: from which calibrated P(abnormal) on an image or study is abnormal; a half: above it, as
-            leaderboards count.
+            leaderboards count. engine: KERAS, or ONNX without TensorFlow.
         Raises: UsageError where the threshold is not within 0..1, or another than a half is given for all_parts;
             ModelError where the file is damaged or not to be loaded safely.
         """
-        self.model, self.batch_size = model, batch_size
+        self.model, self.batch_size, self.engine = model, batch_size, engine
         self.classes = class_names(model.task)
         if not 0 <= threshold <= 1:
             raise UsageError(f"a threshold of {threshold}: give one from 0 to 1")
         if threshold != HALF and len(self.classes) > 2:
             raise UsageError("all_parts calls the likeliest of its classes: it takes no threshold")
         self.threshold = threshold
-        self._network = _load(model)
-        self.size = int(self._network.input.shape[1])
+        self._members = [(_load(each, engine), weight) for each, weight in model.members or ((model, 1.0),)]
+        self.size = _size(self._members[0][0])
+
+    @property
+    def _network(self) -> Any:
+        """For what one network alone can be asked for, as a heat map.
+
+        Raises: ModelError where it is an ensemble.
+        """
+        if len(self._members) > 1:
+            raise ModelError(
+                f"{self.model.name} is an ensemble, which has no network of its own; name one of its models, "
+                f"as {self.model.members[0][0].name}"
+            )
+        return self._members[0][0]
 
     def image(self, image: Path | str | NDArray[Any]) -> Verdict:
         """The verdict on one image: a file, or an array as `radiographs.decoding.from_array` takes it.
@@ -46,10 +63,10 @@ class Predictor:
         """
         if isinstance(image, np.ndarray):
             try:
-                grey = from_array(image, self.size)
+                grey = {size: from_array(image, size) for size in self._sizes}
             except Unreadable as reason:
                 raise DataError(f"{reason}") from None
-            return self._verdict("", self._raw(grey[None])[0])
+            return self._verdict("", self._raw([grey])[0])
         (found,) = self.images([Path(image)])
         if isinstance(found, Unread):
             raise DataError(f"{found.path}: {found.error}; give an image")
@@ -84,7 +101,7 @@ class Predictor:
             batch = paths[start : start + self.batch_size]
             decoded = [self._decode(path) for path in batch]
             grey = [each for each in decoded if not isinstance(each, str)]
-            raw = iter(self._raw(np.stack(grey)) if grey else ())
+            raw = iter(self._raw(grey) if grey else ())
             for path, each in zip(batch, decoded, strict=True):
                 yield Unread(str(path), each) if isinstance(each, str) else self._verdict(str(path), next(raw))
 
@@ -125,26 +142,46 @@ class Predictor:
     def _is_abnormal(self, raw: float, calibrated: float) -> bool:
         return raw > HALF if self.threshold == HALF else calibrated >= self.threshold
 
-    def _decode(self, path: Path) -> NDArray[np.uint8] | str:
+    @property
+    def _sizes(self) -> set[int]:
+        return {_size(network) for network, _ in self._members}
+
+    def _decode(self, path: Path) -> Sizes | str:
         try:
-            return decode(path.read_bytes(), self.size)
+            content = path.read_bytes()
+            return {size: decode(content, size) for size in self._sizes}
         except Unreadable as reason:
             return str(reason)
         except OSError as error:
             return error.strerror or "cannot be read"
 
-    def _raw(self, grey: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """(images, 1) or (images, 14) of (images, size, size) uint8; one batch size, so that TensorFlow traces once."""
-        padded = np.zeros((self.batch_size, self.size, self.size, 1), np.float32)
-        padded[: len(grey), ..., 0] = grey
-        return np.asarray(self._network.predict_on_batch(padded)[: len(grey)], np.float64)
+    def _raw(self, grey: Sequence[Sizes]) -> NDArray[np.float64]:
+        """(images, 1) or (images, 14); of an ensemble the members' weighted mean."""
+        return np.sum([weight * self._of(network, grey) for network, weight in self._members], axis=0)
+
+    def _of(self, network: Any, grey: Sequence[Sizes]) -> NDArray[np.float64]:
+        """By one network; for Keras one batch size, so that TensorFlow traces once."""
+        size, rows = _size(network), len(grey) if self.engine == ONNX else self.batch_size
+        padded = np.zeros((rows, size, size, 1), np.float32)
+        padded[: len(grey), ..., 0] = np.stack([each[size] for each in grey])
+        return np.asarray(network.predict_on_batch(padded)[: len(grey)], np.float64)
 
 
-def _load(model: ChosenModel) -> Any:
+def _size(network: Any) -> int:
+    return int(network.input.shape[1])
+
+
+def _load(model: ChosenModel, engine: str) -> Any:
+    if engine == ONNX:
+        from predict.onnx_model import load_onnx
+
+        return load_onnx(model.path, model.name)
     from spaces.tensorflow_runtime import keras
 
     try:
         return keras().models.load_model(model.path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
+        first = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0]  # Keras' advice is to trust it
+        if not zipfile.is_zipfile(model.path):
+            first = "it is no whole .keras file"
         raise ModelError(f"model {model.name} at {model.path} cannot be loaded: {first}; search again") from None

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+# A DICOM file without preamble begins with the length of its meta information: group 2, element 0, a UL of 4 bytes.
+DICOM_META = b"\x02\0\0\0UL\x04\0"
 # Radiographs are below 20 megapixels; more is a bomb or a mistake.
 MOST_PIXELS = 100_000_000
 
@@ -21,15 +23,20 @@ class Unreadable(Exception):
     """The file is no image that can be used; the message says why."""
 
 
-def decode(content: bytes, size: int) -> NDArray[np.uint8]:
-    """Grey pixels (size, size) uint8 of an image file's bytes.
+def decode(content: bytes, size: int | None) -> NDArray[np.uint8]:
+    """Grey pixels (size, size) uint8 of an image file's bytes; without a size (height, width), its own.
 
-    16-bit images are scaled to 8 bits, not cut; EXIF turns are applied; colour becomes luminance.
+    16-bit images are scaled to 8 bits, not cut; EXIF turns are applied; colour becomes luminance; of several frames the
+    first counts. DICOM is shown as `radiographs.dicom` says.
 
     Raises: Unreadable, saying why.
     """
     if not content:
         raise Unreadable("empty file")
+    if content[128:132] == b"DICM" or content.startswith(DICOM_META):
+        from radiographs.dicom import grey  # here: pydicom is loaded by the first such file
+
+        return _resized(Image.fromarray(grey(content, MOST_PIXELS)), size)
     try:
         with warnings.catch_warnings():
             # Pillow's remarks on odd files (palettes, EXIF) are of no use here; too large ones are found below.
@@ -68,8 +75,8 @@ def from_array(pixels: NDArray[Any], size: int) -> NDArray[np.uint8]:
     return _resized(_scaled(pixels.astype(np.float64)), size)
 
 
-def _resized(grey: Image.Image, size: int) -> NDArray[np.uint8]:
-    return np.asarray(grey.resize((size, size), Image.Resampling.BILINEAR))
+def _resized(grey: Image.Image, size: int | None) -> NDArray[np.uint8]:
+    return np.asarray(grey if size is None else grey.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def _to_grey(image: Image.Image) -> Image.Image:

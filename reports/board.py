@@ -14,11 +14,12 @@ import pandas as pd
 from plumbing.errors import UsageError
 from radiographs.parts import TASKS
 from reports.confirmed import FIGURES, fresh_cell
-from reports.luck import luck_sentences
+from reports.luck import ensemble_sentence, luck_sentences
 from reports.ranking import check_rank_by, count_sentence, ranked, ranked_by, ranking_sentence, stored_parts
 from reports.sheets import Sheet
 from reports.tables import base_name, interval_text, plain_line
 from results.certainty import RANKED_BY, Certainty, certainty
+from results.records import ENSEMBLE
 from results.store import Store
 from results.table import EXPORTED
 
@@ -60,7 +61,7 @@ def judged_by(store: Store) -> Judge:
     known = cache(partial(certainty, store, drawn={}))
 
     def judge(part: str, rows: pd.DataFrame, column: str) -> Certainty | None:
-        of_data = rows[rows["data_hash"].notna()]
+        of_data = rows[rows["data_hash"].notna() & (rows["kind"] != ENSEMBLE)]  # chosen by what it would be compared by
         if column not in RANKED_BY or of_data.empty:
             return None
         data_hash = of_data.iloc[0]["data_hash"]
@@ -180,9 +181,10 @@ def _certainty_sentences(sure: Sequence[Certainty], rows: pd.DataFrame) -> list[
             "with 95 % confidence; the second asks less and so can tell more."
         )
     compared = {trial for each in sure for trial in each.trial_ids}
-    if sure and (len(sure) > 1 or not compared.issuperset(rows["trial_id"])):
+    ensembles = rows[rows["kind"] == ENSEMBLE]
+    if sure and (len(sure) > 1 or not compared.issuperset(set(rows["trial_id"]) - set(ensembles["trial_id"]))):
         found.append("Both count trials measured on the same patients alone; where they are empty, nothing is known.")
-    return found
+    return [*found, *(ensemble_sentence(row) for _, row in ensembles.iterrows())]
 
 
 def _certainty_of_data(sure: Certainty, rows: pd.DataFrame) -> list[str]:

@@ -19,7 +19,7 @@ from reports.data_look import task_hash
 from reports.ranking import ranked, ranked_by
 from reports.top_trials import TopTrial, top_trials
 from results.certainty import Certainty
-from results.records import FINISHED, SEARCH, SPLITS, ImageList, Search
+from results.records import ENSEMBLE, FINISHED, SEARCH, SPLITS, ImageList, Search
 from results.store import Store
 from spaces import ARCHITECTURES
 from spaces.architecture import Architecture
@@ -91,6 +91,7 @@ def chosen_model(
         trials: as `reports.confirmed.with_confirmation` gives them. looked: of any data; used where they are those that
             the model was searched on.
     """
+    trials = trials[trials["kind"] != ENSEMBLE]  # beside the trials, not one of them
     rows = ranked(trials, part)
     ours = rows[rows["kind"] == SEARCH]
     kept = ours["model_path"].notna()

@@ -1,6 +1,11 @@
 """How sure a ranking is, in words: for leaderboards, a report's opening and model cards."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from reports.tables import interval_text, plain_line
 from results.certainty import Certainty
+from results.table import EXPECTED
 
 STILL_IN_IT = "The luck of the best epoch and of the sampler, on the same patients, is still in it."
 
@@ -38,6 +43,27 @@ def luck_sentences(sure: Certainty, of: str) -> list[str]:
             "such patients once the luck of that choice is taken off"
         )
     return [f"{told} (bootstrap bias correction). {STILL_IN_IT}"]
+
+
+def expected_of_ensemble(row: Mapping[str, Any]) -> str:
+    """What an ensemble's AUC is worth without the luck of its choice; empty where that is not known.
+
+    Args:
+        row: of `results.table.trials_table`.
+    """
+    return interval_text(*(row[column] for column in EXPECTED))
+
+
+def ensemble_sentence(row: Mapping[str, Any]) -> str:
+    """How an ensemble came to its figures, and what they are worth."""
+    begins = f"{plain_line(row['search'])} is an ensemble, compared with no trial: its members were chosen by valid_auc"
+    expected = expected_of_ensemble(row)
+    if not expected:
+        return f"{begins}, which is too good; by how much is not known, because a class has too few patients."
+    return (
+        f"{begins}, so that its own, {row['valid_auc']:.2f}, is too good; {expected} is to be expected of it on other "
+        f"such patients once the luck of that choice is taken off (bootstrap bias correction). {STILL_IN_IT}"
+    )
 
 
 def _text(sure: Certainty, number: float) -> str:

@@ -7,12 +7,12 @@ import pandas as pd
 from plumbing.errors import StoreError
 from reports.board import Judge
 from reports.confirmed import fresh_cell
-from reports.luck import STILL_IN_IT, expected_text
+from reports.luck import STILL_IN_IT, expected_of_ensemble, expected_text
 from reports.ranking import ranked, ranked_by, stored_parts
 from reports.tables import cell_text, interval_text, plain_line
 from results.certainty import LEAST_PATIENTS, Certainty
 from results.metrics import FIRST_ABNORMAL
-from results.records import CONFIRM, IMPORT, SEARCH, SPLITS, Search
+from results.records import CONFIRM, ENSEMBLE, IMPORT, SEARCH, SPLITS, Search
 from results.store import Store
 
 FEW_PATIENTS = 100  # on valid: fewer are named
@@ -29,6 +29,7 @@ def searched_sentences(trials: pd.DataFrame, searches: Sequence[Search]) -> list
     Args:
         trials: as `reports.confirmed.with_confirmation` gives them.
     """
+    trials = trials[trials["kind"] != ENSEMBLE]
     if trials.empty:
         return []
     architectures = [plain_line(each) for each in dict.fromkeys(trials["architecture"].dropna())]
@@ -36,6 +37,8 @@ def searched_sentences(trials: pd.DataFrame, searches: Sequence[Search]) -> list
         [f"{len(architectures) - MOST_NAMED} more"] * (len(architectures) > MOST_NAMED)
     )
     kinds = {SEARCH: ("search", "searches"), IMPORT: ("import", "imports"), CONFIRM: ("confirmation", "confirmations")}
+    ensembles = sum(search.kind == ENSEMBLE for search in searches)
+    beside = f", beside {_counted(ensembles, 'ensemble', 'ensembles')} of their models" if ensembles else ""
     counts = [
         _counted(number, *names)
         for kind, names in kinds.items()
@@ -43,7 +46,7 @@ def searched_sentences(trials: pd.DataFrame, searches: Sequence[Search]) -> list
     ]
     parts, told = _listed(list(map(plain_line, stored_parts(trials)))), _counted(len(trials), "trial", "trials")
     models = _counted(len(architectures), "architecture", "architectures")
-    return [f"{told} of {models} ({', '.join(named)}) for {parts}, in {_listed(counts)}."]
+    return [f"{told} of {models} ({', '.join(named)}) for {parts}, in {_listed(counts)}{beside}."]
 
 
 def _counted(number: int, one: str, several: str) -> str:
@@ -98,7 +101,7 @@ def best_table(trials: pd.DataFrame, judge: Judge) -> pd.DataFrame:
         aucs = {split: [best[f"{split}_auc{bound}"] for bound in ("", "_low", "_high")] for split in ("valid", "test")}
         rows.append(
             {"part": part, "name_code": best["name_code"], "search": best["search"], "trial": best["trial"]}
-            | {"valid AUC": interval_text(*aucs["valid"]), "luck taken off": _corrected(sure, best["trial_id"])}
+            | {"valid AUC": interval_text(*aucs["valid"]), "luck taken off": _corrected(sure, best)}
             | {"could be best": f"{_possible(sure)} of {len(sure.trial_ids)}" if sure else ""}
             | {"other seeds": fresh_cell(best, "valid_auc")}
             | {"test AUC": interval_text(*aucs["test"])}
@@ -119,8 +122,10 @@ def _possible(sure: Certainty) -> int:
     return int(sure.comparison.could_be_best.sum())
 
 
-def _corrected(sure: Certainty | None, trial_id: int) -> str:
-    return expected_text(sure) if sure is not None and sure.best == trial_id else ""
+def _corrected(sure: Certainty | None, best: pd.Series) -> str:
+    if best["kind"] == ENSEMBLE:
+        return expected_of_ensemble(best)
+    return expected_text(sure) if sure is not None and sure.best == best["trial_id"] else ""
 
 
 def uncertain_sentences(trials: pd.DataFrame, judge: Judge) -> list[str]:
@@ -178,7 +183,9 @@ def leak_sentences(leaks: pd.DataFrame) -> list[str]:
 
 
 def _seed_sentence(rankings: Sequence[tuple[str, pd.DataFrame]]) -> str:
-    ours = [(plain_line(part), ranking.iloc[0]) for part, ranking in rankings if ranking.iloc[0]["kind"] != IMPORT]
+    trained = ((part, ranking[ranking["kind"] != ENSEMBLE]) for part, ranking in rankings)
+    firsts = [(plain_line(part), ranking.iloc[0]) for part, ranking in trained if len(ranking)]
+    ours = [(part, best) for part, best in firsts if best["kind"] != IMPORT]
     if not ours:
         return "How much of these figures is due to the seed of their training is not known."
     again = {part: best["valid_auc_fresh_trainings"] for part, best in ours}

@@ -2,12 +2,14 @@
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from plumbing.errors import ModelError
 from results.calibration import fit_temperature
 from results.evaluation import Probabilities, as_abnormal, calibrated, study_cases
 from results.records import ImageList
@@ -41,3 +43,20 @@ def add_card(path: Path, card: Mapping[str, Any]) -> None:
     """
     with zipfile.ZipFile(path, "a") as file:
         file.writestr(zipfile.ZipInfo(CARD, NO_TIME), json.dumps(card, indent=1, allow_nan=False))
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card within a `.keras` file.
+
+    Raises: ModelError where it has none, or is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            card: dict[str, Any] = json.loads(file.read(CARD))
+    except KeyError:
+        raise ModelError(
+            f"{path} has no {CARD}: an older version saved it, or it is no model of ours; search again"
+        ) from None
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}; put it back, or search again") from None
+    return card

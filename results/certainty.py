@@ -96,7 +96,7 @@ def certainty(
     if np.isnan(values).any():
         return None
     known, patients = tuple(found), len(np.unique(cases[0].patients))
-    best, rarest = known[int(values.argmax())], _rarest(cases[0].patients, cases[0].labels)
+    best, rarest = known[int(values.argmax())], rarest_class(cases[0].patients, cases[0].labels)
     if rarest < LEAST_PATIENTS:
         return Certainty(column, known, best, patients, rarest, undecided(len(known)), None)
     drawn = {} if drawn is None else drawn
@@ -117,6 +117,11 @@ def certainty(
     )
 
 
-def _rarest(patients: Integers, labels: Integers) -> int:
+def rarest_class(patients: Integers, labels: Integers) -> int:
+    """How many patients the class has that has the fewest.
+
+    Args:
+        patients, labels: (cases,).
+    """
     pairs = np.unique(np.stack([labels, patients]), axis=1)
     return int(np.unique(pairs[0], return_counts=True)[1].min())

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 FINISHED, RUNNING, PRUNED, FAILED = "finished", "running", "pruned", "failed"
-SEARCH, IMPORT, CONFIRM = "search", "import", "confirm"  # kinds of searches
+SEARCH, IMPORT, CONFIRM, ENSEMBLE = "search", "import", "confirm", "ensemble"  # kinds of searches
 SPLITS = ("train", "valid", "test")
+MEMBERS = "members"  # in an ensemble's configuration: [{"search": name, "trial": number, "picks": how often}, ...]
+EXPECTED_AUC = "auc_expected"  # of an ensemble, by study on valid: its AUC without the luck of having been chosen
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class ImageList:
 
 @dataclass(frozen=True)
 class NewTrial:
-    """A trial when it starts."""
+    """A trial when it starts; what is None an ensemble has not, or not of all its members alike."""
 
     number: int
     part_body: str
@@ -90,10 +92,10 @@ class NewTrial:
     name_code: str
     model_name: str
     configuration: Mapping[str, Any]
-    weights: str
-    image_size: int
-    seed: int
-    fit_epochs: int
+    weights: str | None
+    image_size: int | None
+    seed: int | None
+    fit_epochs: int | None
     code_version: str
     continues: int | None = None
 

@@ -9,7 +9,7 @@ searches = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("name", sa.String(200), nullable=False, unique=True),
-    sa.Column("kind", sa.String(10), nullable=False),  # search | import | confirm
+    sa.Column("kind", sa.String(10), nullable=False),  # search | import | confirm | ensemble
     sa.Column("task", sa.String(20)),  # an import holds several
     sa.Column("engine", sa.String(20), nullable=False),
     sa.Column("objective", sa.String(20)),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from results.records import FINISHED, RUNNING, Search, Trial
+from results.records import EXPECTED_AUC, FINISHED, RUNNING, Search, Trial
 from results.store import Store
 
 # Study-level metrics that are exported with their interval, for valid and test.
@@ -40,11 +40,12 @@ CONTINUED = ["continues", "first_epoch"]
 EXPORTED = IDENTITY + SETTINGS + ACCURACIES + _metric_columns() + PROVENANCE + CONTINUED
 # For our own use besides: the trial's id, what its search optimised and got, why it failed, whether it was imported,
 # whether another trial finished that went on from its end, when it ended (UTC, ISO 8601), the search it confirms; 95 %
-# patient bootstrap intervals of accuracies.
+# patient bootstrap intervals of accuracies; of an ensemble, the AUC to be expected of it once luck is taken off.
+EXPECTED = [f"valid_{EXPECTED_AUC}{bound}" for bound in ("", "_low", "_high")]
 ACCURACY_INTERVALS = [f"{split}_accuracy_eval_{bound}" for split in ("valid", "test") for bound in ("low", "high")]
 INTERNAL = [
     "trial_id", "objective", "value", "reason", "kind", "model_path", "continued", "finished", "confirms",
-    *ACCURACY_INTERVALS,
+    *ACCURACY_INTERVALS, *EXPECTED,
 ]  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def trials_table(store: Store) -> pd.DataFrame:
     return pd.DataFrame(list(rows.values()), columns=EXPORTED + INTERNAL)
 
 
-_METRIC_COLUMNS = frozenset(_metric_columns())
+_METRIC_COLUMNS = frozenset((*_metric_columns(), *EXPECTED))
 
 
 def _row(search: Search, trial: Trial) -> dict[str, Any]:

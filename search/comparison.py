@@ -21,7 +21,7 @@ from results.curves import (
     values_at,
 )
 from results.metrics import Floats
-from results.records import CONFIRM, FINISHED, RUNNING, SEARCH, Search, Trial
+from results.records import CONFIRM, ENSEMBLE, FINISHED, RUNNING, SEARCH, Search, Trial
 from results.store import Store
 
 SHARES = (0.25, 0.5, 1.0)  # of the smaller budget
@@ -64,7 +64,7 @@ def side_of(store: Store, label: str) -> Side:
     Raises: StoreError where one means no search. UsageError where one is an import or has no finished trial.
     """
     stored = {search.name: search for search in store.searches()}
-    searched = [name for name, search in stored.items() if search.kind != CONFIRM]
+    searched = [name for name, search in stored.items() if search.kind not in (CONFIRM, ENSEMBLE)]
     chosen: dict[str, Search] = {}
     for pattern in filter(None, map(str.strip, label.split(","))):
         names = [pattern] if pattern in stored else fnmatch.filter(searched, pattern)

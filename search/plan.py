@@ -14,7 +14,7 @@ from radiographs.parts import class_names
 from radiographs.splits import SPLITS
 from radiographs.synthetic import draw_with_progress_bar
 from results.connection import sqlite_path
-from results.records import CONFIRM, IMPORT, SEARCH, Search
+from results.records import CONFIRM, ENSEMBLE, IMPORT, SEARCH, Search
 from results.store import Store
 from search.constraints import Constraints
 from search.enqueue import BEST_OF, enqueued
@@ -176,6 +176,7 @@ def _kind(search: Search) -> str:
     return {
         SEARCH: "a search",
         IMPORT: "an import",
+        ENSEMBLE: "an ensemble",
         CONFIRM: f"the confirmations of {search.settings.get('confirms')}",
     }[search.kind]
 

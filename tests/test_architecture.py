@@ -37,6 +37,8 @@ COMMANDS = (
     "reports.study",
     "reports.explore",
     "predict",
+    "predict.ensemble",
+    "predict.export",
 )
 
 

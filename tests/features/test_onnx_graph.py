@@ -69,6 +69,9 @@ LAYERS: dict[str, Build] = {
     "ReLU": lambda k, x: k.ReLU()(k.Conv2D(4, 3)(mixed(k, x))),
     "ReLU6": lambda k, x: k.ReLU(6)(k.Conv2D(4, 3)(k.Rescaling(0.01)(mixed(k, x)))),
     "activation": lambda k, x: k.Activation("relu")(k.Conv2D(4, 3)(mixed(k, x))),
+    "sigmoid": lambda k, x: k.Conv2D(4, 3, activation="sigmoid")(k.Rescaling(0.01)(x)),
+    "softmax of features": lambda k, x: k.Dense(3, "softmax")(k.GlobalAveragePooling2D()(k.Rescaling(0.01)(x))),
+    "dense without bias": lambda k, x: k.Dense(3, use_bias=False)(k.Dropout(0.5)(k.Flatten()(mixed(k, x)))),
     "padding, each side another": lambda k, x: k.ZeroPadding2D(((0, 1), (2, 3)))(mixed(k, x)),
     "max pool": lambda k, x: k.MaxPooling2D(2)(mixed(k, x)),
     "same max pool": lambda k, x: k.MaxPooling2D(2, padding="same")(mixed(k, x)),
@@ -212,7 +215,7 @@ UNKNOWN: dict[str, tuple[Build, str]] = {
         lambda k, x: k.AveragePooling2D(2)(k.Conv2D(4, 1, groups=2, name="odd")(mixed(k, x))),
         "groups.* of odd",
     ),
-    "sigmoid": (lambda k, x: k.Conv2D(4, 3, activation="sigmoid", name="odd")(x), "activation sigmoid of odd"),
+    "softmax of a map": (lambda k, x: k.Conv2D(4, 3, activation="softmax", name="odd")(x), "activation softmax of odd"),
     "activation layer": (lambda k, x: k.Activation("gelu", name="odd")(mixed(k, x)), "activation gelu of odd"),
     "sloped ReLU": (lambda k, x: k.ReLU(negative_slope=0.1, name="odd")(mixed(k, x)), "slope.* of odd"),
 }

@@ -146,8 +146,8 @@ def test_invariant_7_a_model_that_holds_code_is_refused(tmp_path: Path) -> None:
         Predictor(ChosenModel("XR_HAND", "lambda", tmp_path / "lambda.keras", 1.0))
 
 
-def test_network_addresses_are_not_fetched(url: str) -> None:
-    with pytest.raises(UsageError, match="only paths and file: URLs"):
+def test_addresses_of_this_machine_are_not_fetched(url: str) -> None:
+    with pytest.raises(UsageError, match=r"127\.0\.0\.1 is no public address"):
         predict.calculate_binary("best", "XR_HAND", "http://127.0.0.1/x.png", store=url)
 
 

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from plumbing.errors import UsageError
 from reports.board import Query, judged_by, leaderboards
 from reports.matrix import matrix
 from reports.ranking import ranked
 from reports.sheets import Sheet, as_markdown
+from results import schema
+from results.ensemble_trial import make_ensemble
 from results.evaluation import measures
 from results.records import FINISHED, TrialResult
 from tests.reports.store_maker import Ended, StoreMaker
@@ -294,3 +297,21 @@ def test_where_every_training_under_fresh_seeds_failed_the_board_says_so(made: S
     for number in range(2):
         made.store.fail_trial(made.start(confirming, number).id, "the loss is nan", 1.0)
     assert board(made).table["valid_auc_fresh"].tolist() == ["(0 of 2)"]
+
+
+def test_an_ensemble_is_a_row_compared_with_no_trial_and_has_its_own_estimate(made: StoreMaker) -> None:
+    measured(made, [0.6] * 5)
+    before = board(made, top=None)
+    with made.store.engine.begin() as connection:
+        connection.execute(sa.update(schema.trials).values(model_path="kept.keras"))
+    ensemble = make_ensemble(made.store, "XR_HAND", 20, "together", "")
+    assert ensemble is not None
+    sheet = board(made, top=None)
+    (row,) = (row for _, row in sheet.table.iterrows() if row["search"] == "together")
+    assert row["rank"] == 1
+    assert row[["rank_95", "could_be_best"]].isna().all()
+    assert list(sheet.table["rank_95"].dropna()) == list(before.table["rank_95"])
+    expected = made.trials().set_index("search").loc["together", "valid_auc_expected"]
+    assert sheet.after[3].startswith("together is an ensemble, compared with no trial: ")
+    assert f"its own, {ensemble.value:.2f}, is too good; {expected:.2f} (" in sheet.after[3]
+    assert sheet.after[:3] == before.after[:3]

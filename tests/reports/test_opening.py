@@ -3,12 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from reports.board import judged_by
 from reports.cost import cost_table
 from reports.data_plot import images_table
 from reports.opening import best_table, data_table, leak_sentences, searched_sentences, uncertain_sentences
 from reports.ranking import ranked
+from results import schema
+from results.ensemble_trial import make_ensemble
 from results.records import CONFIRM, IMPORT, ImageList
 from results.table import trials_table
 from tests.reports.store_maker import HOSTILE, StoreMaker
@@ -31,6 +34,22 @@ def test_searched_says_trials_architectures_parts_and_where_from(hand: StoreMake
     told = searched_sentences(hand.trials(), hand.store.searches())
 
     assert told == ["7 trials of 1 architecture (net) for XR_HAND and XR_WRIST, in 1 search and 1 import."]
+
+
+def test_an_ensemble_is_no_searched_trial_and_as_the_first_has_its_own_estimate(hand: StoreMaker) -> None:
+    with hand.store.engine.begin() as connection:
+        connection.execute(sa.update(schema.trials).values(model_path="kept.keras"))
+    assert make_ensemble(hand.store, "XR_HAND", 20, "together", "") is not None
+    trials, judge = hand.trials(), judged_by(hand.store)
+
+    (told,) = searched_sentences(trials, hand.store.searches())
+    (row,) = best_table(trials, judge).to_dict("records")
+
+    assert told == "6 trials of 1 architecture (net) for XR_HAND, in 1 search, beside 1 ensemble of their models."
+    expected = trials.set_index("search").loc["together", "valid_auc_expected"]
+    assert (row["search"], row["could be best"]) == ("together", "6 of 6")
+    assert row["luck taken off"].startswith(f"{expected:.2f} (")
+    assert "The best trials were trained under one seed only" in " ".join(uncertain_sentences(trials, judge))
 
 
 def test_data_counts_images_studies_patients_and_abnormal_studies(made: StoreMaker) -> None:

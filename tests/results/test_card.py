@@ -9,7 +9,8 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.metrics import roc_curve
 
-from results.card import add_card, model_card
+from plumbing.errors import ModelError
+from results.card import add_card, model_card, read_card
 from results.records import ImageList
 
 ABNORMAL = np.array([0, 1] * 40)
@@ -66,3 +67,16 @@ def test_the_card_lies_beside_what_the_file_had_and_is_the_same_each_time(tmp_pa
         assert file.namelist() == ["config.json", "card.json"]
         assert json.loads(file.read("card.json")) == {"temperature": 1.5, "classes": ["normal", "abnormal"]}
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_the_card_is_read_from_the_file_and_its_absence_told(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("config.json", "{}")
+    with pytest.raises(ModelError, match=r"has no card\.json"):
+        read_card(path)
+    add_card(path, {"temperature": 1.5})
+    assert read_card(path) == {"temperature": 1.5}
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_card(path)

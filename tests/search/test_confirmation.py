@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from results.records import CONFIRM, IMPORT, NewSearch
+from results.records import CONFIRM, ENSEMBLE, IMPORT, NewSearch
 from results.store import Store
 from search.training.fitting import TrialFailed
 from search.training.trial import Setting
@@ -273,6 +273,7 @@ def test_a_search_that_was_confirmed_goes_on_from_its_checkpoints(
     ("kind", "settings", "told"),
     [
         (IMPORT, {}, "has an import under that name"),
+        (ENSEMBLE, {}, "has an ensemble under that name"),
         (CONFIRM, {"confirms": "another"}, "has the confirmations of another under that name"),
     ],
 )
