@@ -7,7 +7,6 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,24 +97,25 @@ def _studies(predictor: "Predictor", found: "Iterable[Verdict | Unread]") -> "li
 def _print_json(found: "Iterable[Verdict | Unread]") -> "list[Unread]":
     from predict.verdicts import as_json
 
-    mark, kept, unread = "[", *tee(found)
-    for each in kept:
-        print(f"{mark}{json.dumps(as_json(each))}", end="", flush=True)
-        mark = ",\n"
+    every: list[Verdict | Unread] = []
+    for each in found:
+        print(",\n" if every else "[", json.dumps(as_json(each)), sep="", end="", flush=True)
+        every.append(each)
     print("]")
-    return _unread(unread)
+    return _unread(every)
 
 
 def _print_csv(found: "Iterable[Verdict | Unread]") -> "list[Unread]":
     from predict.verdicts import COLUMNS, as_row
 
-    kept, unread = tee(found)
+    every: list[Verdict | Unread] = []
     writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for each in kept:
+    for each in found:
         writer.writerow(as_row(each))
         sys.stdout.flush()
-    return _unread(unread)
+        every.append(each)
+    return _unread(every)
 
 
 def _print_lines(predictor: "Predictor", found: "Iterable[Verdict | Unread]", by_study: bool) -> "list[Unread]":

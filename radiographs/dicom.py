@@ -82,7 +82,7 @@ def _transfer_syntax(content: bytes) -> UID:
         raise Unreadable(f"DICOM in transfer syntax {syntax.name} is not read; inflate it first (dcmconv +te)")
     try:
         known = get_decoder(syntax).is_available
-    except NotImplementedError:
+    except NotImplementedError:  # pydicom's word for a syntax that it has no decoder of
         known = False
     if not known:
         raise _undecodable(syntax)

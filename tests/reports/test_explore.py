@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from matplotlib.colors import to_hex
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 from plumbing.command import run_command
 from radiographs.splits import SPLITS
@@ -22,9 +22,9 @@ from reports import explore
 from reports.accuracy_plot import INTERVALS, accuracy_figure
 from reports.duplicates import COLUMNS
 from reports.explore_figures import people_figure
+from tests.reports.chromium import needs_chromium
 from tests.reports.store_maker import Ended
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 REPOSITORY = Path(__file__).resolve().parents[2]
 Explore = Callable[..., Ended]
 
@@ -254,8 +254,10 @@ def test_the_page_needs_nothing_beside_it_and_every_picture_has_words(data: Path
     assert "script" not in shown.tags
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on the path")
-def test_the_page_with_all_its_tables_is_free_of_barriers(data: Path, run: Explore, tmp_path: Path) -> None:
+@needs_chromium
+def test_the_page_with_all_its_tables_is_free_of_barriers(
+    data: Path, run: Explore, tmp_path: Path, browser: Browser
+) -> None:
     """Of any impact: regions of one name, which a screen reader cannot tell apart, are a moderate one."""
     plant(data, "valid/XR_HAND/patient90001/study1_negative/image1.png", an_image(data).read_bytes())
     plant(data, "train/XR_HAND/patient90002/study1_positive/image1.png", b"no picture")
@@ -264,14 +266,12 @@ def test_the_page_with_all_its_tables_is_free_of_barriers(data: Path, run: Explo
     plant(data, "train/XR_HAND/patient90003/study1_positive/image1.png", blank.getvalue())
     run(data)
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        shown = browser.new_page()
-        shown.goto((tmp_path / "out" / "explore.html").as_uri())
-        shown.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-        assert shown.locator("table").count() == 5
-        assert Axe().run(shown).response["violations"] == []
-        browser.close()
+    shown = browser.new_page()
+    shown.goto((tmp_path / "out" / "explore.html").as_uri())
+    shown.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    assert shown.locator("table").count() == 5
+    assert Axe().run(shown).response["violations"] == []
+    shown.close()
 
 
 def test_a_split_has_the_colour_that_it_has_in_the_plots_of_accuracies(data: Path) -> None:

@@ -7,23 +7,16 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from reports.html import FOLLOW_SECONDS
 from reports.watch import Watcher
+from tests.reports.chromium import needs_chromium
 from tests.reports.store_maker import StoreMaker
-from tests.reports.test_report_in_chromium import CHROMIUM, GRAVE, Opened
+from tests.reports.test_report_in_chromium import GRAVE, Opened
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on the path")
+pytestmark = needs_chromium
 BOX = "Follow the search"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @dataclass

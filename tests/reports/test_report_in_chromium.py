@@ -1,22 +1,21 @@
 """The report as people use it, in real Chromium: quiet, sorted and filtered by mouse and keyboard, free of barriers."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from radiographs.synthetic import LEAST_PATIENTS, draw_dataset
 from reports.build import build_report
 from reports.data_look import look_at
 from results.records import IMPORT
 from results.store import Store
+from tests.reports.chromium import needs_chromium
 from tests.reports.store_maker import HOSTILE, StoreMaker
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on the path")
+pytestmark = needs_chromium
 
 SCHEMES = ("light", "dark")
 GRAVE = ("serious", "critical")
@@ -42,14 +41,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build_report(made.store, folder / "report", look=look_at(radiographs, made.store.searches()))
     made.store.close()
     return folder / "report" / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 class Opened:
