@@ -14,7 +14,6 @@ __main__            `python -m predict IMAGE... --part PART`
 """
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -86,14 +85,11 @@ def _label(name_code: str, task: str, image_url: str, store: str, allow_private:
         path = _local_path(image_url)
         return load(task, store, name_code).image(path).label
     from predict.fetch import fetch
+    from predict.files import Content
     from predict.verdicts import Unread
 
-    content = fetch(image_url, allow_private)
-    predictor = load(task, store, name_code)
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "image")
-        path.write_bytes(content)
-        (found,) = predictor.images([path])
+    content = Content(image_url, fetch(image_url, allow_private))
+    (found,) = load(task, store, name_code).images([content])
     if isinstance(found, Unread):
         raise DataError(f"{image_url}: {found.error}; give the address of an image")
     return found.label

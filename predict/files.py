@@ -1,13 +1,29 @@
-"""Which files a command's arguments mean: files, folders, patterns."""
+"""Which files a command's arguments mean: files, folders, patterns; and what is a file in memory."""
 
 import glob
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from plumbing.errors import DataError
 from radiographs.table import IMAGE_ENDINGS
 
 ENDINGS = IMAGE_ENDINGS | {".dcm", ".dicom"}
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file's content in memory, under the name that verdicts call it by."""
+
+    name: str
+    content: bytes
+
+    def read_bytes(self) -> bytes:
+        """The content."""
+        return self.content
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def image_files(folder: Path) -> list[Path]:

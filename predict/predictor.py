@@ -3,7 +3,7 @@
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,13 @@ BATCH = 32
 Sizes = dict[int, NDArray[np.uint8]]  # an image's grey pixels at each size that a network wants
 KERAS, ONNX = "keras", "onnx"  # engines
 HALF = 0.5  # what the leaderboards' sensitivity and specificity are at
+
+
+class ImageFile(Protocol):
+    """A file, or what is like one: `str` of it names it in verdicts."""
+
+    def read_bytes(self) -> bytes:
+        """Its content; OSError where it cannot be read."""
 
 
 class Predictor:
@@ -83,7 +90,7 @@ class Predictor:
         unread = [f"{each.path}: {each.error}" for each in found if isinstance(each, Unread)]
         if not read:
             raise DataError(f"no image of the study can be read: {'; '.join(unread) or 'none was given'}; give images")
-        return self._of_study(str(Path(read[0].path).parent), read, unread)
+        return self.together(str(Path(read[0].path).parent), read, unread)
 
     def folder(self, folder: Path | str) -> Iterator[Verdict | Unread]:
         """A verdict for each image file in a folder and the folders in it, in the order of their names.
@@ -95,15 +102,15 @@ class Predictor:
             raise DataError(f"{folder}: no image file in it; give a folder of images")
         yield from self.images(files)
 
-    def images(self, paths: Sequence[Path]) -> Iterator[Verdict | Unread]:
-        """A verdict for each path, in order; those that cannot be read say why."""
-        for start in range(0, len(paths), self.batch_size):
-            batch = paths[start : start + self.batch_size]
-            decoded = [self._decode(path) for path in batch]
+    def images(self, files: Sequence[ImageFile]) -> Iterator[Verdict | Unread]:
+        """A verdict for each file, in order; those that cannot be read say why."""
+        for start in range(0, len(files), self.batch_size):
+            batch = files[start : start + self.batch_size]
+            decoded = [self._decode(file) for file in batch]
             grey = [each for each in decoded if not isinstance(each, str)]
             raw = iter(self._raw(grey) if grey else ())
-            for path, each in zip(batch, decoded, strict=True):
-                yield Unread(str(path), each) if isinstance(each, str) else self._verdict(str(path), next(raw))
+            for file, each in zip(batch, decoded, strict=True):
+                yield Unread(str(file), each) if isinstance(each, str) else self._verdict(str(file), next(raw))
 
     def studies(self, found: Sequence[Verdict | Unread]) -> list[Verdict]:
         """A verdict for each folder with images among the verdicts; its files that were not read are warnings."""
@@ -114,11 +121,16 @@ class Predictor:
                 read.append(each)
             else:
                 unread.append(f"{each.path}: {each.error}")
-        return [self._of_study(folder, read, unread) for folder, (read, unread) in folders.items() if read]
+        return [self.together(folder, read, unread) for folder, (read, unread) in folders.items() if read]
 
-    def _of_study(self, folder: str, read: Sequence[Verdict], unread: Sequence[str]) -> Verdict:
+    def together(self, name: str, read: Sequence[Verdict], unread: Sequence[str] = ()) -> Verdict:
+        """The verdict on a study from those on its images.
+
+        Args:
+            unread: what to warn of besides their warnings.
+        """
         warnings = tuple(dict.fromkeys((*(each for one in read for each in one.warnings), *unread)))
-        return self._verdict(folder, np.mean([each.raw for each in read], axis=0), len(read), warnings)
+        return self._verdict(name, np.mean([each.raw for each in read], axis=0), len(read), warnings)
 
     def _verdict(self, path: str, raw: NDArray[np.float64], images: int = 1, warnings: tuple[str, ...] = ()) -> Verdict:
         """Of raw probabilities (1,) or (14,)."""
@@ -146,9 +158,9 @@ class Predictor:
     def _sizes(self) -> set[int]:
         return {_size(network) for network, _ in self._members}
 
-    def _decode(self, path: Path) -> Sizes | str:
+    def _decode(self, file: ImageFile) -> Sizes | str:
         try:
-            content = path.read_bytes()
+            content = file.read_bytes()
             return {size: decode(content, size) for size in self._sizes}
         except Unreadable as reason:
             return str(reason)
