@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plumbing.files import write_text_atomically
 from radiographs.dataset import list_images
 from search.feature_plan import matrix_speed
+
+if TYPE_CHECKING:
+    from predict.predictor import Predictor
 
 REPOSITORY = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -54,6 +57,22 @@ def run(arguments: Sequence[object], **environment: str) -> Run:
         sys.exit(f"{' '.join(map(str, arguments))} failed:\n{ended.stderr}")
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Run(seconds, used, json.loads(ended.stdout.splitlines()[-1]), ended.stdout)
+
+
+def predictor_of(folder: Path, data: Path, part: str, frozen: str = "all", trials: int = 12) -> "Predictor":
+    """The best model of a search of efficientnet_lite0 with ImageNet weights, without augmentation, 8 epochs a trial.
+
+    Args:
+        folder: where the search keeps its things. frozen: the cut.
+    """
+    import predict
+
+    space, store = folder / f"{frozen}.toml", f"sqlite:///{folder / f'{data.name}-{frozen}'}.db"
+    space.write_text(f'[all]\nfrozen = "{frozen}"\naugmentation = "no"\n')
+    options = ["--part", part, "--data", data, "--architecture", "efficientnet_lite0", "--weights", "imagenet"]
+    options += ["--space", space, "--trials", trials, "--epochs", 8, "--runs", folder / "runs", "--store", store]
+    run(["-m", "search.run", *options])
+    return predict.load(part, store)
 
 
 def write_images(part: str, path: Path) -> Path:

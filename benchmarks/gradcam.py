@@ -21,8 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-import predict
-from benchmarks.common import RADIOGRAPHS, run, save
+from benchmarks.common import RADIOGRAPHS, predictor_of, save
 from plumbing.seeds import generator_of
 from predict.gradcam import GradCam
 from predict.heat import hottest, spread
@@ -68,16 +67,6 @@ def main() -> None:
         )
 
 
-def predictor_of(folder: Path, data: Path, part: str) -> Predictor:
-    """The best model of a search."""
-    space, store = folder / "space.toml", f"sqlite:///{folder / data.name}.db"
-    space.write_text('[all]\nfrozen = "all"\naugmentation = "no"\n')
-    options = ["--part", part, "--data", data, "--architecture", "efficientnet_lite0", "--weights", "imagenet"]
-    options += ["--space", space, "--trials", 12, "--epochs", 8, "--runs", folder / "runs", "--store", store]
-    run(["-m", "search.run", *options])
-    return predict.load(part, store)
-
-
 def seen(predictor: Predictor, listed: Listed) -> Seen:
     """What the model says of the test images, and their heat maps."""
     images = listed.images[listed.images["split"] == "test"].reset_index(drop=True)
@@ -91,7 +80,7 @@ def seen(predictor: Predictor, listed: Listed) -> Seen:
 def raw_of(predictor: Predictor, grey: NDArray[np.uint8]) -> NDArray[np.float64]:
     """P(abnormal) of each image."""
     sized = [{predictor.size: each} for each in grey]
-    return np.concatenate([predictor._raw(sized[n : n + BATCH])[:, 0] for n in starts(grey)])
+    return np.concatenate([predictor.answer(sized[n : n + BATCH]).probability[:, 0] for n in starts(grey)])
 
 
 def starts(grey: NDArray[np.uint8]) -> range:

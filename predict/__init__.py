@@ -2,6 +2,8 @@
 
 chosen              which stored model predicts
 predictor           a model on images: in memory, as files, as studies, as folders
+asked               images, studies and folders, alike for a model and for several
+routing             which part an image is of; then the part's own model
 verdicts            what it says, as text, JSON and CSV
 files               which files a command's arguments mean
 fetch               the content of an http: or https: address
@@ -10,11 +12,11 @@ heat, drawn         heat maps drawn over images, for the command
 ensemble            command: kept models together
 stored_layers, onnx_model       a `.keras` file without Keras, as ONNX
 export, export_images           command: a stored model for other programs, compared with Keras
-__main__            `python -m predict IMAGE... --part PART`
+__main__            `python -m predict IMAGE... [--part PART]`
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 from urllib.parse import unquote
 
 from plumbing.errors import DataError, UsageError
@@ -23,21 +25,38 @@ from results.connection import DEFAULT_URL
 
 if TYPE_CHECKING:  # loaded with the first model
     from predict.predictor import Predictor
+    from predict.routing import Router
 
 __all__ = ["calculate_14cls", "calculate_binary", "load"]
 
 
-def load(part: str, store: str = DEFAULT_URL, model: str | None = None, threshold: float = 0.5) -> "Predictor":
+@overload
+def load(part: str, store: str = ..., model: str | None = ..., threshold: float = ...) -> "Predictor": ...
+
+
+@overload
+def load(part: None = None, store: str = ...) -> "Router": ...
+
+
+def load(
+    part: str | None = None, store: str = DEFAULT_URL, model: str | None = None, threshold: float = 0.5
+) -> "Predictor | Router":
     """A stored model, to be asked for `.image(path_or_array)`, `.study(paths)` and `.folder(dir)`.
 
     Args:
-        part: as XR_HUMERUS, or all_parts. model: its name or name_code; None for the best on valid.
+        part: as XR_HUMERUS, or all_parts; None: a model of all_parts finds the part, and the part's own best model
+            decides, at a half. model: its name or name_code; None for the best on valid.
         threshold: from which calibrated P(abnormal) on an image or study is abnormal.
     Raises: UserError where store or model cannot be used.
     """
     from predict.chosen import choose
     from predict.predictor import Predictor
+    from predict.routing import Router
 
+    if part is None:
+        if model is not None or threshold != 0.5:
+            raise UsageError("a model or a threshold is of one part; give the part too")
+        return Router(store)
     return Predictor(choose(store, part, model), threshold)
 
 

@@ -1,12 +1,14 @@
 """Normal or abnormal, by the best stored model of a part.
 
-python -m predict IMAGE|DIR|PATTERN... --part XR_HAND
+python -m predict IMAGE|DIR|PATTERN... [--part XR_HAND]
 """
 
 import csv
 import json
 import sys
+from argparse import Namespace
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,24 +18,32 @@ from radiographs.parts import TASKS
 from results.connection import DEFAULT_URL
 
 if TYPE_CHECKING:  # NumPy and what reads a store are loaded where they are used: --help needs neither
+    from predict.asked import Asked
     from predict.chosen import ChosenModel
     from predict.predictor import Predictor
+    from predict.routing import Router
     from predict.verdicts import Unread, Verdict
 
 BATCH_SIZE = 32
+HALF = "0.5"
 
 
 def main(arguments: Sequence[str]) -> int:
     """The command: 0 where every image got a verdict, else 2."""
     parser = CommandParser("predict", "Say of radiographs whether they are normal or abnormal. Research use only.")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files, folders of them, or patterns")
-    parser.add_argument("--part", required=True, choices=TASKS, help="what the images show; all_parts finds out")
+    parser.add_argument(
+        "--part",
+        choices=TASKS,
+        help="what the images show; left out, a model of all_parts finds the part of each image or study, and the "
+        "part's own best model decides; all_parts: that model alone",
+    )
     parser.add_argument("--model", metavar="NAME", help="model name or name_code; default: the best on valid")
     parser.add_argument("--study", action="store_true", help="a verdict a study: the images of one folder together")
     parser.add_argument(
         "--threshold",
         metavar="T",
-        default="0.5",
+        default=HALF,
         help="from which P(abnormal) on to call abnormal: a number, or one chosen on valid: youden, sensitivity (0.90)",
     )
     parser.add_argument(
@@ -54,13 +64,13 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if options.gradcam is not None and options.engine != "keras":
         raise UsageError("--gradcam needs slopes, which Keras alone gives; leave --engine out")
+    for option, is_given in (("--model", options.model is not None), ("--threshold", options.threshold != HALF)):
+        if options.part is None and is_given:
+            raise UsageError(f"{option} is of one part's model; give its --part too")
 
-    from predict.chosen import choose
     from predict.files import meant
-    from predict.predictor import Predictor
 
-    paths, model = meant(options.images), choose(options.store, options.part, options.model)
-    predictor = Predictor(model, _threshold(options.threshold, model), options.batch_size, options.engine)
+    paths, predictor = meant(options.images), _predictor(options)
     found = predictor.images(paths)
     if options.gradcam is not None:
         from predict.drawn import drawing
@@ -68,12 +78,24 @@ def main(arguments: Sequence[str]) -> int:
         found = drawing(found, predictor, paths, options.gradcam, told=not (options.json or options.csv))
     if options.json or options.csv:
         shown: Iterable[Verdict | Unread] = _studies(predictor, found) if options.study else found
-        unread = _print_json(shown) if options.json else _print_csv(shown)
+        unread = _print_json(shown) if options.json else _print_csv(shown, options.part is None)
     else:
         unread = _print_lines(predictor, found, options.study)
     for each in unread:
         print(f"predict: {each.path}: {each.error}", file=sys.stderr)
     return 2 if unread else 0
+
+
+def _predictor(options: Namespace) -> "Predictor | Router":
+    from predict.chosen import choose
+    from predict.predictor import Predictor
+    from predict.routing import Router
+
+    how = {"batch_size": options.batch_size, "engine": options.engine}
+    if options.part is None:
+        return Router(options.store, partial(Predictor, **how))
+    model = choose(options.store, options.part, options.model)
+    return Predictor(model, _threshold(options.threshold, model), **how)
 
 
 def _threshold(given: str, model: "ChosenModel") -> float:
@@ -86,12 +108,12 @@ def _threshold(given: str, model: "ChosenModel") -> float:
         raise UsageError(f"--threshold {given}: give a number from 0 to 1, youden or sensitivity") from None
 
 
-def _studies(predictor: "Predictor", found: "Iterable[Verdict | Unread]") -> "list[Verdict | Unread]":
+def _studies(asked: "Asked", found: "Iterable[Verdict | Unread]") -> "list[Verdict | Unread]":
     """The studies' verdicts, and the files that could not be read."""
     from predict.verdicts import Unread
 
     every = list(found)
-    return [*predictor.studies(every), *(each for each in every if isinstance(each, Unread))]
+    return [*asked.studies(every), *(each for each in every if isinstance(each, Unread))]
 
 
 def _print_json(found: "Iterable[Verdict | Unread]") -> "list[Unread]":
@@ -105,11 +127,12 @@ def _print_json(found: "Iterable[Verdict | Unread]") -> "list[Unread]":
     return _unread(every)
 
 
-def _print_csv(found: "Iterable[Verdict | Unread]") -> "list[Unread]":
-    from predict.verdicts import COLUMNS, as_row
+def _print_csv(found: "Iterable[Verdict | Unread]", is_found_out: bool) -> "list[Unread]":
+    from predict.verdicts import COLUMNS, FOUND_COLUMNS, as_row
 
     every: list[Verdict | Unread] = []
-    writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+    columns = FOUND_COLUMNS if is_found_out else COLUMNS
+    writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for each in found:
         writer.writerow(as_row(each))
@@ -118,7 +141,7 @@ def _print_csv(found: "Iterable[Verdict | Unread]") -> "list[Unread]":
     return _unread(every)
 
 
-def _print_lines(predictor: "Predictor", found: "Iterable[Verdict | Unread]", by_study: bool) -> "list[Unread]":
+def _print_lines(asked: "Asked", found: "Iterable[Verdict | Unread]", by_study: bool) -> "list[Unread]":
     """Images as they come, then the studies among them; or the studies alone."""
     from predict.verdicts import Verdict, as_line
 
@@ -127,7 +150,7 @@ def _print_lines(predictor: "Predictor", found: "Iterable[Verdict | Unread]", by
         every.append(each)
         if isinstance(each, Verdict) and not by_study:
             print(as_line(each), flush=True)
-    for study in predictor.studies(every):
+    for study in asked.studies(every):
         if by_study or Path(study.path).name.startswith("study"):
             print(as_line(study), flush=True)
     return _unread(every)

@@ -67,7 +67,7 @@ def export(model: "ChosenModel", form: str, out: Path, url: str) -> tuple[float,
 
     if model.members:
         raise ModelError(f"{model.name} is an ensemble: export its members, which predict.ensemble named, by --model")
-    card, network = read_card(model.path), Predictor(model)._network
+    card, ((network, _),) = read_card(model.path), Predictor(model).keras_models
     grey, images = images_of(card, model.task, int(network.input.shape[1]), url)
     expected = network.predict_on_batch(grey)
     with atomic_folder(out) if form == "saved_model" else atomic_path(out) as temporary:
@@ -129,7 +129,7 @@ def _run(form: str, path: Path, grey: "Any") -> "Any":
     if form == "onnx":
         from predict.onnx_model import OnnxModel
 
-        return OnnxModel(path).predict_on_batch(grey)
+        return OnnxModel(path).run(grey)[0]
     from spaces.tensorflow_runtime import tensorflow
 
     if form == "saved_model":

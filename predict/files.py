@@ -4,11 +4,19 @@ import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from plumbing.errors import DataError
 from radiographs.table import IMAGE_ENDINGS
 
 ENDINGS = IMAGE_ENDINGS | {".dcm", ".dicom"}
+
+
+class ImageFile(Protocol):
+    """A file, or what is like one: `str` of it names it in verdicts."""
+
+    def read_bytes(self) -> bytes:
+        """Its content; OSError where it cannot be read."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Source: Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,16 @@ Sizes = Mapping[int, NDArray[np.uint8]]
 class GradCam:
     """Heat maps of a loaded model. For a part's model they show what speaks for abnormal, whatever it is called."""
 
-    def __init__(self, predictor: Predictor) -> None:
-        """Raises: ModelError where the model, or one of an ensemble, has no convolutional map before its end."""
+    def __init__(self, predictor: Predictor, is_compiled: bool = False) -> None:
+        """Args: is_compiled: whether a graph is made of each network at its first map, which takes seconds; later maps
+            then take a tenth of the time.
+        Raises: ModelError where the model, or one of an ensemble, has no convolutional map before its end.
+        """
         name = predictor.model.name
         self._members = [
-            (halves(network, name), int(network.input.shape[1]), weight) for network, weight in predictor._members
+            (halves(network, name), int(network.input.shape[1]), weight) for network, weight in predictor.keras_models
         ]
+        self._asked = [evidence(parts, size, is_compiled) for parts, size, _ in self._members]
         self.classes = predictor.classes
         self.sizes = {size for _, size, _ in self._members}
 
@@ -48,8 +52,8 @@ class GradCam:
         binary = len(self.classes) == 2
         columns = [0 if binary else self.classes.index(label) for label in labels]
         found = [
-            weight * evidence(parts, np.stack([each[size] for each in grey]), columns)
-            for parts, size, weight in self._members
+            weight * asked(np.stack([each[size] for each in grey]), columns)
+            for asked, (_, size, weight) in zip(self._asked, self._members, strict=True)
         ]
         height, width = max(each.shape[1:] for each in found)
         total = np.maximum(np.sum([[spread(each, width, height) for each in one] for one in found], axis=0), 0)
@@ -57,22 +61,31 @@ class GradCam:
         return np.divide(total, most, out=np.zeros_like(total), where=most > 0)
 
 
-def evidence(parts: Halves, grey: NDArray[np.uint8], columns: Sequence[int]) -> Heat:
-    """What each place of the last map adds to a logit, by Grad-CAM's linear view of it; against it is below zero.
+Evidence = Callable[[NDArray[np.uint8], Sequence[int]], Heat]
 
-    Args:
-        grey: (images, size, size). columns: each image's logit.
-    Returns: (images, height, width); behind average pooling and one layer its mean is the logit but for the bias.
+
+def evidence(parts: Halves, size: int, is_compiled: bool) -> Evidence:
+    """What tells what each place of the last map adds to a logit, by Grad-CAM's linear view of it.
+
+    Returns: called with (images, size, size) and each image's logit, gives (images, height, width), below zero what
+        speaks against it; behind average pooling and one layer its mean is the logit but for the bias.
     """
     from spaces.tensorflow_runtime import tensorflow
 
     tf = tensorflow()
-    last_map = _through(parts.front, tf.constant(grey[..., None], tf.float32))
-    with tf.GradientTape() as tape:
-        tape.watch(last_map)
-        asked = tf.gather(_through(parts.back, last_map), tf.constant(columns), axis=1, batch_dims=1)
-    slopes = tf.reduce_sum(tape.gradient(asked, last_map), axis=(1, 2), keepdims=True)
-    return np.asarray(tf.reduce_sum(slopes * last_map, axis=-1))
+
+    def asked(grey: Any, columns: Any) -> Any:
+        last_map = _through(parts.front, grey)
+        with tf.GradientTape() as tape:
+            tape.watch(last_map)
+            logits = tf.gather(_through(parts.back, last_map), columns, axis=1, batch_dims=1)
+        slopes = tf.reduce_sum(tape.gradient(logits, last_map), axis=(1, 2), keepdims=True)
+        return tf.reduce_sum(slopes * last_map, axis=-1)
+
+    if is_compiled:  # for any number of images
+        given = (tf.TensorSpec((None, size, size, 1), tf.float32), tf.TensorSpec((None,), tf.int32))
+        asked = tf.function(asked, input_signature=given)
+    return lambda grey, columns: np.asarray(asked(tf.constant(grey[..., None], tf.float32), tf.constant(columns)))
 
 
 def _through(models: Sequence[Any], flow: Any) -> Any:

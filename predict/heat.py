@@ -1,5 +1,6 @@
 """A heat map drawn over its image, with a legend; in colours whose lightness grows with the heat."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,15 @@ def overlay(grey: NDArray[np.uint8], heat: Heat, title: str) -> Image.Image:
     whole.paste(picture, ((legend.width - width) // 2, 0))
     whole.paste(legend, (0, height))
     return whole
+
+
+def layer(heat: Heat, width: int, height: int) -> bytes:
+    """A heat map as PNG, to be laid over its image: the more opaque the hotter, clear where there is no heat."""
+    over = spread(heat, width, height)
+    coloured, file = _coloured(over), io.BytesIO()
+    coloured.putalpha(_mask(over))
+    coloured.save(file, "PNG")
+    return file.getvalue()
 
 
 def write_overlay(path: Path, grey: NDArray[np.uint8], heat: Heat, title: str) -> None:

@@ -3,7 +3,8 @@
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +12,35 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
+from features.forward import PIECE, processors
 from features.onnx_graph import INPUT, to_onnx
 from features.onnx_layers import UnknownLayer
 from plumbing.errors import ModelError
+from predict.networks import FEATURES_LAYER, Answer, answer_of
 from predict.stored_layers import OUTPUT, stored_network
+from results.trained_kind import TrainedKind
 
 PIXELS = "pixels"
 CARD_KEY = "card"
 
 
-def to_whole_onnx(path: Path, card: Mapping[str, Any]) -> bytes:
+def to_whole_onnx(path: Path, card: Mapping[str, Any], outputs: Sequence[str] = (OUTPUT,)) -> bytes:
     """The model of a `.keras` file: `pixels` (images, size, size, 1) float32 in 0..255 to `probability`.
 
     Args:
-        card: kept as JSON in the metadata, under `card`; empty for none.
+        card: kept as JSON in the metadata, under `card`; empty for none. outputs: names of layers, of vectors all.
     Raises: UnknownLayer where a layer is not translated. ModelError where the file is damaged.
     """
     try:
         network = stored_network(path)
     except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelError(f"{path} cannot be read: {str(error) or type(error).__name__}; search again") from None
-    model = ModelProto.FromString(to_onnx(network, [OUTPUT], None))
+    model = ModelProto.FromString(to_onnx(network, outputs, None))
     graph, size = model.graph, network.input.shape[1]
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info(PIXELS, TensorProto.FLOAT, ("images", size, size, 1)))
-    graph.output[0].type.tensor_type.shape.dim[0].dim_param = "images"
+    for output in graph.output:
+        output.type.tensor_type.shape.dim[0].dim_param = "images"
     graph.node.insert(0, helper.make_node("Transpose", [PIXELS], [INPUT], perm=[0, 3, 1, 2]))
     if card:
         helper.set_model_props(model, {CARD_KEY: json.dumps(card, allow_nan=False)})
@@ -44,35 +49,50 @@ def to_whole_onnx(path: Path, card: Mapping[str, Any]) -> bytes:
 
 
 class OnnxModel:
-    """An ONNX model, asked as a Keras model is.
+    """An ONNX model, run in pieces of two images, each on one core: see `features.forward`.
 
     Attributes:
-        input: with its `shape`, (images, size, size, 1).
+        size: the side of the images that it takes, in pixels.
     """
 
     def __init__(self, model: Path | bytes) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
         options.log_severity_level = 3  # errors; its warnings are about graphs, which are ours
         source = model if isinstance(model, bytes) else str(model)
         self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        self.input = self._session.get_inputs()[0]
+        self.size = int(self._session.get_inputs()[0].shape[1])
+        self._pool = ThreadPoolExecutor(processors())
 
-    def predict_on_batch(self, grey: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities (images, 1) or (images, 14) of (images, size, size, 1) in 0..255."""
-        found: NDArray[np.float32] = self._session.run([OUTPUT], {PIXELS: grey})[0]
-        return found
+    def run(self, grey: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Each output (images, ...) of (images, size, size, 1) in 0..255."""
+        pieces = [grey[start : start + PIECE] for start in range(0, len(grey), PIECE)]
+        found = self._pool.map(lambda piece: self._session.run(None, {PIXELS: piece}), pieces)
+        return [np.concatenate(of_output) for of_output in zip(*found, strict=True)]
 
 
-def load_onnx(path: Path, name: str) -> OnnxModel:
+class OnnxNetwork:
+    """By ONNX Runtime; as `predict.networks.Network`."""
+
+    def __init__(self, model: OnnxModel, kind: TrainedKind | None) -> None:
+        self._model, self._kind, self.size = model, kind, model.size
+
+    def __call__(self, grey: NDArray[np.float32], rows: int) -> Answer:
+        """As `Network` has it."""
+        return answer_of(self._model.run(grey[:rows]), self._kind)
+
+
+def load_onnx(path: Path, name: str, kind: TrainedKind | None) -> OnnxNetwork:
     """The model of a `.keras` file, run by ONNX Runtime.
 
     Args:
-        name: of the model, for the error.
+        name: of the model, for the error. kind: what it was trained on, where the file tells.
     Raises: ModelError where a layer is not translated, or the file is damaged.
     """
+    outputs = (OUTPUT,) if kind is None else (OUTPUT, FEATURES_LAYER)
     try:
-        return OnnxModel(to_whole_onnx(path, {}))
+        return OnnxNetwork(OnnxModel(to_whole_onnx(path, {}, outputs)), kind)
     except UnknownLayer as unknown:
         raise ModelError(f"model {name}: ONNX has no translation here of {unknown}; leave --engine onnx out") from None

@@ -1,138 +1,129 @@
 """A stored model on images: in memory, as files, as the studies that they belong to, as folders."""
 
-import zipfile
+import hashlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.forward import processors
 from plumbing.errors import DataError, ModelError, UsageError
+from predict.asked import Asked
 from predict.chosen import ChosenModel
-from predict.files import image_files
-from predict.verdicts import Unread, Verdict
+from predict.files import ImageFile
+from predict.networks import KERAS, ONNX, Answer, KerasNetwork, Network, load_network
+from predict.verdicts import NOT_OF_THE_KIND, Unread, Verdict
+from radiographs.augmentation import view_of
 from radiographs.decoding import Unreadable, decode, from_array
 from radiographs.parts import class_names
 from results.calibration import apply_temperature
 
 BATCH = 32
 Sizes = dict[int, NDArray[np.uint8]]  # an image's grey pixels at each size that a network wants
-KERAS, ONNX = "keras", "onnx"  # engines
 HALF = 0.5  # what the leaderboards' sensitivity and specificity are at
+VIEWS_LEVEL = "light"  # of augmentation: what may lie otherwise in another radiograph of the kind
 
 
-class ImageFile(Protocol):
-    """A file, or what is like one: `str` of it names it in verdicts."""
-
-    def read_bytes(self) -> bytes:
-        """Its content; OSError where it cannot be read."""
-
-
-class Predictor:
+class Predictor(Asked):
     """A loaded model; preprocessing is inside it."""
 
     def __init__(
-        self, model: ChosenModel, threshold: float = HALF, batch_size: int = BATCH, engine: str = KERAS
+        self,
+        model: ChosenModel,
+        threshold: float = HALF,
+        batch_size: int = BATCH,
+        engine: str = KERAS,
+        views: int = 1,
     ) -> None:
         """Args: threshold: from which calibrated P(abnormal) on an image or study is abnormal; a half: above it, as
-            leaderboards count. engine: KERAS, or ONNX without TensorFlow.
+            leaderboards count. engine: KERAS, or ONNX without TensorFlow. views: of an image, whose probabilities are
+            averaged: the image itself, and others turned and flipped by `VIEWS_LEVEL`.
         Raises: UsageError where the threshold is not within 0..1, or another than a half is given for all_parts;
             ModelError where the file is damaged or not to be loaded safely.
         """
-        self.model, self.batch_size, self.engine = model, batch_size, engine
+        self.model, self.batch_size, self.engine, self.views = model, batch_size, engine, views
         self.classes = class_names(model.task)
         if not 0 <= threshold <= 1:
             raise UsageError(f"a threshold of {threshold}: give one from 0 to 1")
         if threshold != HALF and len(self.classes) > 2:
             raise UsageError("all_parts calls the likeliest of its classes: it takes no threshold")
         self.threshold = threshold
-        self._members = [(_load(each, engine), weight) for each, weight in model.members or ((model, 1.0),)]
-        self.size = _size(self._members[0][0])
+        self._members = [(load_network(each, engine), weight) for each, weight in model.members or ((model, 1.0),)]
+        self.size = self._members[0][0].size
 
     @property
-    def _network(self) -> Any:
-        """For what one network alone can be asked for, as a heat map.
+    def keras_models(self) -> list[tuple[Any, float]]:
+        """The Keras models as they were saved, with their weights in the ensemble; one of weight 1 where it is none.
 
-        Raises: ModelError where it is an ensemble.
+        Raises: ModelError where another engine runs them.
         """
-        if len(self._members) > 1:
-            raise ModelError(
-                f"{self.model.name} is an ensemble, which has no network of its own; name one of its models, "
-                f"as {self.model.members[0][0].name}"
-            )
-        return self._members[0][0]
+        members = [(network.model, weight) for network, weight in self._members if isinstance(network, KerasNetwork)]
+        if len(members) < len(self._members):
+            raise ModelError(f"{self.model.name} is run by {self.engine}; take the engine {KERAS}")
+        return members
 
-    def image(self, image: Path | str | NDArray[Any]) -> Verdict:
-        """The verdict on one image: a file, or an array as `radiographs.decoding.from_array` takes it.
-
-        Raises: DataError where it cannot be read.
-        """
-        if isinstance(image, np.ndarray):
-            try:
-                grey = {size: from_array(image, size) for size in self._sizes}
-            except Unreadable as reason:
-                raise DataError(f"{reason}") from None
-            return self._verdict("", self._raw([grey])[0])
-        (found,) = self.images([Path(image)])
-        if isinstance(found, Unread):
-            raise DataError(f"{found.path}: {found.error}; give an image")
-        return found
-
-    def study(self, paths: Sequence[Path | str]) -> Verdict:
-        """The verdict on the images of one study together, as a radiologist reads: by the mean of their probabilities.
-
-        Returns: with a warning for each file that could not be read.
-        Raises: DataError where none can be read.
-        """
-        found = list(self.images([Path(each) for each in paths]))
-        read = [each for each in found if isinstance(each, Verdict)]
-        unread = [f"{each.path}: {each.error}" for each in found if isinstance(each, Unread)]
-        if not read:
-            raise DataError(f"no image of the study can be read: {'; '.join(unread) or 'none was given'}; give images")
-        return self.together(str(Path(read[0].path).parent), read, unread)
-
-    def folder(self, folder: Path | str) -> Iterator[Verdict | Unread]:
-        """A verdict for each image file in a folder and the folders in it, in the order of their names.
-
-        Raises: DataError where it is no folder, or holds no image file.
-        """
-        files = image_files(Path(folder))
-        if not files:
-            raise DataError(f"{folder}: no image file in it; give a folder of images")
-        yield from self.images(files)
+    def in_memory(self, pixels: NDArray[Any]) -> Verdict:
+        """As `Asked` has it."""
+        try:
+            grey = {size: from_array(pixels, size) for size in self._sizes}
+        except Unreadable as reason:
+            raise DataError(f"{reason}") from None
+        return self._judged([""], [grey])[0]
 
     def images(self, files: Sequence[ImageFile]) -> Iterator[Verdict | Unread]:
-        """A verdict for each file, in order; those that cannot be read say why."""
-        for start in range(0, len(files), self.batch_size):
-            batch = files[start : start + self.batch_size]
-            decoded = [self._decode(file) for file in batch]
-            grey = [each for each in decoded if not isinstance(each, str)]
-            raw = iter(self._raw(grey) if grey else ())
-            for file, each in zip(batch, decoded, strict=True):
-                yield Unread(str(file), each) if isinstance(each, str) else self._verdict(str(file), next(raw))
+        """A verdict for each file, in order; those that cannot be read say why.
 
-    def studies(self, found: Sequence[Verdict | Unread]) -> list[Verdict]:
-        """A verdict for each folder with images among the verdicts; its files that were not read are warnings."""
-        folders: dict[str, tuple[list[Verdict], list[str]]] = {}
-        for each in found:
-            read, unread = folders.setdefault(str(Path(each.path).parent), ([], []))
-            if isinstance(each, Verdict):
-                read.append(each)
-            else:
-                unread.append(f"{each.path}: {each.error}")
-        return [self.together(folder, read, unread) for folder, (read, unread) in folders.items() if read]
+        While the network has a batch, threads decode the next.
+        """
+        with ThreadPoolExecutor(processors()) as pool:
+            batches = [files[start : start + self.batch_size] for start in range(0, len(files), self.batch_size)]
+            coming = [pool.submit(self._decode, file) for file in batches[0]] if batches else []
+            for batch, after in zip(batches, [*batches[1:], ()], strict=True):
+                decoded = [each.result() for each in coming]
+                coming = [pool.submit(self._decode, file) for file in after]
+                read = [(str(file), each) for file, each in zip(batch, decoded, strict=True) if isinstance(each, dict)]
+                verdicts = iter(self._judged([name for name, _ in read], [grey for _, grey in read]))
+                for file, each in zip(batch, decoded, strict=True):
+                    yield next(verdicts) if isinstance(each, dict) else Unread(str(file), each)
 
     def together(self, name: str, read: Sequence[Verdict], unread: Sequence[str] = ()) -> Verdict:
-        """The verdict on a study from those on its images.
+        """As `Asked` has it: by the mean of the raw probabilities."""
+        strange = [each.is_strange for each in read]
+        known = None if None in strange else all(strange)
+        told = [warning for each in read for warning in each.warnings if warning != NOT_OF_THE_KIND]
+        if True in strange:
+            some = f"{strange.count(True)} of {len(read)} images: {NOT_OF_THE_KIND}"
+            told.insert(0, NOT_OF_THE_KIND if known else some)
+        mean = np.mean([each.raw for each in read], axis=0)
+        verdict = self._verdict(name, mean, known)
+        return replace(verdict, images=len(read), warnings=tuple(dict.fromkeys((*told, *unread))))
 
-        Args:
-            unread: what to warn of besides their warnings.
+    def answer(self, grey: Sequence[Sizes]) -> Answer:
+        """What the network says of images, as many as a batch holds at most.
+
+        Of an ensemble the members' weighted mean; an image is strange where members of half the weight say so.
         """
-        warnings = tuple(dict.fromkeys((*(each for one in read for each in one.warnings), *unread)))
-        return self._verdict(name, np.mean([each.raw for each in read], axis=0), len(read), warnings)
+        answers = [
+            (self._of(network, [each[network.size] for each in grey]), weight) for network, weight in self._members
+        ]
+        probability = np.sum([weight * answer.probability for answer, weight in answers], axis=0)
+        votes = [(answer.is_strange, weight) for answer, weight in answers if answer.is_strange is not None]
+        if len(votes) < len(answers):
+            return Answer(probability, None)
+        return Answer(probability, np.sum([weight * each for each, weight in votes], axis=0) >= HALF)
 
-    def _verdict(self, path: str, raw: NDArray[np.float64], images: int = 1, warnings: tuple[str, ...] = ()) -> Verdict:
+    def _judged(self, names: Sequence[str], grey: Sequence[Sizes]) -> list[Verdict]:
+        """Verdicts on images under these names, as many as a batch holds at most."""
+        if not grey:
+            return []
+        answer = self.answer(grey)
+        strange = [None] * len(grey) if answer.is_strange is None else answer.is_strange.tolist()
+        return [self._verdict(*each) for each in zip(names, answer.probability, strange, strict=True)]
+
+    def _verdict(self, path: str, raw: NDArray[np.float64], is_strange: bool | None = None) -> Verdict:
         """Of raw probabilities (1,) or (14,)."""
         calibrated = apply_temperature(raw[None], self.model.temperature)[0]
         binary = len(raw) == 1
@@ -147,8 +138,8 @@ class Predictor:
             model=self.model.name,
             raw=raw,
             threshold=self.threshold if binary else None,
-            images=images,
-            warnings=warnings,
+            warnings=(NOT_OF_THE_KIND,) if is_strange else (),
+            is_strange=is_strange,
         )
 
     def _is_abnormal(self, raw: float, calibrated: float) -> bool:
@@ -156,7 +147,7 @@ class Predictor:
 
     @property
     def _sizes(self) -> set[int]:
-        return {_size(network) for network, _ in self._members}
+        return {network.size for network, _ in self._members}
 
     def _decode(self, file: ImageFile) -> Sizes | str:
         try:
@@ -167,33 +158,23 @@ class Predictor:
         except OSError as error:
             return error.strerror or "cannot be read"
 
-    def _raw(self, grey: Sequence[Sizes]) -> NDArray[np.float64]:
-        """(images, 1) or (images, 14); of an ensemble the members' weighted mean."""
-        return np.sum([weight * self._of(network, grey) for network, weight in self._members], axis=0)
+    def _of(self, network: Network, grey: Sequence[NDArray[np.uint8]]) -> Answer:
+        """By one network, the mean over views; whether an image is strange is asked of itself alone."""
+        first = self._at_once(network, grey)
+        views = [first.probability]
+        for view in range(1, self.views):
+            changed = [view_of(each, VIEWS_LEVEL, _digest(each), view) for each in grey]
+            views.append(self._at_once(network, changed).probability)
+        return replace(first, probability=np.mean(views, axis=0))
 
-    def _of(self, network: Any, grey: Sequence[Sizes]) -> NDArray[np.float64]:
-        """By one network; for Keras one batch size, so that TensorFlow traces once."""
-        size, rows = _size(network), len(grey) if self.engine == ONNX else self.batch_size
-        padded = np.zeros((rows, size, size, 1), np.float32)
-        padded[: len(grey), ..., 0] = np.stack([each[size] for each in grey])
-        return np.asarray(network.predict_on_batch(padded)[: len(grey)], np.float64)
+    def _at_once(self, network: Network, grey: Sequence[NDArray[np.uint8]]) -> Answer:
+        """For Keras one batch size, so that TensorFlow traces once."""
+        rows = len(grey) if self.engine == ONNX else self.batch_size
+        padded = np.zeros((rows, network.size, network.size, 1), np.float32)
+        padded[: len(grey), ..., 0] = grey
+        return network(padded, len(grey))
 
 
-def _size(network: Any) -> int:
-    return int(network.input.shape[1])
-
-
-def _load(model: ChosenModel, engine: str) -> Any:
-    if engine == ONNX:
-        from predict.onnx_model import load_onnx
-
-        return load_onnx(model.path, model.name)
-    from spaces.tensorflow_runtime import keras
-
-    try:
-        return keras().models.load_model(model.path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0]  # Keras' advice is to trust it
-        if not zipfile.is_zipfile(model.path):
-            first = "it is no whole .keras file"
-        raise ModelError(f"model {model.name} at {model.path} cannot be loaded: {first}; search again") from None
+def _digest(pixels: NDArray[np.uint8]) -> str:
+    """The same picture has the same views, wherever it lies."""
+    return hashlib.blake2b(pixels.tobytes(), digest_size=16).hexdigest()

@@ -27,6 +27,7 @@ from radiographs.parts import class_names
 from results.card import add_card, model_card
 from results.records import FAILED, FINISHED, RUNNING, NewTrial, Search, Trial
 from results.store import Store
+from results.trained_kind import add_trained_kind, in_card
 from search.engines import Engine, Proposal
 from search.models import ModelKeeper, best_trials
 from search.progress import SearchProgress
@@ -242,6 +243,10 @@ def _write_model(run: SearchRun, trial: Trial, trained: Trained, path: Path) -> 
         "code_version": trial.code_version,
     }
     trained.save(path)
+    if trained.kind is not None:
+        kind = trained.kind()
+        add_trained_kind(path, kind)
+        facts |= in_card(kind)
     add_card(path, model_card(facts, run.setting.lists["valid"], trained.result.probabilities["valid"]))
 
 

@@ -1,9 +1,16 @@
 """Fixtures for all tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.reports.chromium import CHROMIUM
+
+if TYPE_CHECKING:  # loaded by the tests that use it
+    from playwright.sync_api import Browser
 
 # Examples are the same in every run, and a busy machine fails none.
 settings.register_profile("tests", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,3 +24,14 @@ def shared(request: pytest.FixtureRequest) -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: it holds the published results and the real radiographs")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Chromium, for pages."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()

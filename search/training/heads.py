@@ -66,6 +66,10 @@ class Head:
         found = kernels.predict(np.ascontiguousarray(inputs), tuple(self.weights))
         return np.asarray(found, np.float64)
 
+    def pooled(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(images, features) that the head is put on: the inputs."""
+        return inputs
+
     def get_weights(self) -> Weights:
         """A copy of hidden kernel, hidden bias, kernel and bias."""
         return [array.copy() for array in self.weights]

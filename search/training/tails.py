@@ -75,9 +75,10 @@ class Program:
             spec((2,), self.tf.int32),
         ]
         self.step = self.tf.function(self._step, input_signature=signature)
+        batch = [spec((PREDICTION_BATCH, *shape))]
+        self.pooled = self.tf.function(lambda inputs: self.rest(inputs, training=False), input_signature=batch)
         self.forward = self.tf.function(
-            lambda inputs: self._logits(self.rest(inputs, training=False)),
-            input_signature=[spec((PREDICTION_BATCH, *shape))],
+            lambda inputs: self._logits(self.rest(inputs, training=False)), input_signature=batch
         )
 
     def reset(self, seed: int) -> None:
@@ -165,6 +166,10 @@ class Tail:
     def logits(self, inputs: NDArray[Any]) -> NDArray[np.float64]:
         """(images, 1 or classes), nothing dropped, in fixed padded batches."""
         return by_padded_batches(self.program.forward, inputs)
+
+    def pooled(self, inputs: NDArray[Any]) -> NDArray[np.float64]:
+        """(images, features) that the head is put on."""
+        return by_padded_batches(self.program.pooled, inputs)
 
     def get_weights(self) -> Weights:
         """The rest's arrays, then the head's four."""

@@ -13,9 +13,10 @@ import numpy as np
 from radiographs.parts import class_names
 from results.evaluation import image_cases, measures, plain_metrics
 from results.records import FINISHED, PRUNED, SPLITS, ImageList, TrialResult
+from results.trained_kind import TrainedKind, fit_trained_kind, kept_rows
 from search.feature_plan import view_of_epoch
 from search.own_model import OwnModel
-from search.training.fitting import Checkpoint, Course, Fit, Learner, class_weights, finite_logits, fit
+from search.training.fitting import Checkpoint, Course, Fit, class_weights, finite_logits, fit
 from search.training.heads import Head
 from search.training.inputs import Inputs, Source
 from search.training.own_learner import OwnLearner
@@ -83,11 +84,16 @@ def make_setting(
 
 @dataclass(frozen=True)
 class Trained:
-    """A trial's result without the place of its model, what writes that model as a `.keras` file, its checkpoint."""
+    """A trial's result without the place of its model, what writes that model as a `.keras` file, its checkpoint.
+
+    Attributes:
+        kind: finds what is kept of the images trained on; None of a user's own model, whose layers are not known.
+    """
 
     result: TrialResult
     save: Callable[[Path], None]
     checkpoint: Checkpoint | None = None
+    kind: Callable[[], TrainedKind] | None = None
 
 
 def is_head(configuration: Configuration) -> bool:
@@ -115,6 +121,7 @@ def run_trial(setting: Setting, task: Task, after_epoch: AfterEpoch, prune: Prun
     level = "no" if setting.own_model else str(configuration["augmentation"])
     inputs.extract(level)
     valid = inputs.get("valid")
+    learner: Head | Tail | OwnLearner
     learner, save = _own_learner(setting, task, valid) if setting.own_model else _learner(setting, inputs)
     course = Course(
         inputs_of_epoch=lambda epoch: inputs.get("train", level, view_of_epoch(level, epoch, setting.views)),
@@ -137,7 +144,14 @@ def run_trial(setting: Setting, task: Task, after_epoch: AfterEpoch, prune: Prun
         result = replace(result, first_epoch=len(task.begin.history[setting.objective]))
     if isinstance(learner, OwnLearner):
         result = replace(result, **_found_out(learner, task))
-    return Trained(result, save, fitted.checkpoint)
+    kind = None if isinstance(learner, OwnLearner) else partial(_trained_kind, inputs, level, learner)
+    return Trained(result, save, fitted.checkpoint, kind)
+
+
+def _trained_kind(inputs: Inputs, level: str, learner: Head | Tail) -> TrainedKind:
+    """Of train's first view, which is at hand, and valid."""
+    train = inputs.get("train", level)
+    return fit_trained_kind(learner.pooled(train[kept_rows(len(train))]), learner.pooled(inputs.get("valid")))
 
 
 def _result(setting: Setting, fitted: Fit, found: Mapping[str, np.ndarray], start: float) -> TrialResult:
@@ -161,7 +175,7 @@ def _result(setting: Setting, fitted: Fit, found: Mapping[str, np.ndarray], star
     )
 
 
-def _learner(setting: Setting, inputs: Inputs) -> tuple[Learner, Callable[[Path], None]]:
+def _learner(setting: Setting, inputs: Inputs) -> tuple[Head | Tail, Callable[[Path], None]]:
     """What the configuration trains, and what saves it as a whole model."""
     configuration, labels = inputs.configuration, setting.lists["train"].labels
     weight = class_weights(str(configuration["class_weights"]), labels, setting.classes)
@@ -177,7 +191,7 @@ def _learner(setting: Setting, inputs: Inputs) -> tuple[Learner, Callable[[Path]
     )
 
 
-def _own_learner(setting: Setting, task: Task, valid: np.ndarray) -> tuple[Learner, Callable[[Path], None]]:
+def _own_learner(setting: Setting, task: Task, valid: np.ndarray) -> tuple[OwnLearner, Callable[[Path], None]]:
     """A user's own model of the configuration, and what saves it."""
     own, labels = setting.own_model, setting.lists
     assert own is not None

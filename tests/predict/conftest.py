@@ -8,6 +8,7 @@ import pytest
 from plumbing.command import run_command
 from radiographs.synthetic import LEAST_PATIENTS, draw_dataset
 from results.store import Store
+from tests.predict.serving import Server, serving
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +51,10 @@ def store(url: str) -> Iterator[Store]:
 def hands(searched: Path) -> list[Path]:
     """The images of XR_HAND's test split."""
     return sorted((searched / "data" / "MURA-v1.1" / "valid" / "XR_HAND").rglob("*.png"))
+
+
+@pytest.fixture(scope="session")
+def server(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of both models, ready."""
+    with serving(tmp_path_factory.mktemp("server") / "written.txt", "--store", url) as ready:
+        yield ready

@@ -11,6 +11,7 @@ import predict
 from plumbing.command import run_command
 from plumbing.errors import ModelError
 from predict.ensemble import main
+from predict.export import export
 from predict.predictor import Predictor
 from results import schema
 from results.records import ENSEMBLE
@@ -98,9 +99,9 @@ def test_it_is_the_weighted_mean_of_models_of_two_sizes(ensemble: Predictor, han
     assert ensemble.image(hands[0]).model == NAME
 
 
-def test_what_needs_one_network_is_refused_in_a_line(ensemble: Predictor) -> None:
-    with pytest.raises(ModelError, match=rf"^{NAME} is an ensemble, .* name one of its models, as \S+_0\d\d\d$"):
-        _ = ensemble._network
+def test_an_ensemble_is_not_exported_but_its_members_are_named(ensemble: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=rf"^{NAME} is an ensemble: export its members"):
+        export(ensemble.model, "onnx", tmp_path / "out.onnx", "")
 
 
 def test_an_ensemble_predicts_only_where_it_is_named(folder: Path) -> None:

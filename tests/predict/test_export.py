@@ -84,7 +84,7 @@ def test_every_architecture_as_a_whole_model_agrees_with_keras(
     spread(network, tail.get_layer("logits"), grey)
     network.save(tmp_path / "whole.keras")
 
-    found = load_onnx(tmp_path / "whole.keras", name).predict_on_batch(grey)
+    found = load_onnx(tmp_path / "whole.keras", name, None)(grey, 5).probability
 
     expected = network.predict_on_batch(grey)
     assert found.shape == (5, 1 if classes == 2 else 14)
@@ -205,7 +205,7 @@ def test_a_layer_without_a_translation_is_named(build: Build, told: str, tmp_pat
     with pytest.raises(UnknownLayer, match=told):
         to_whole_onnx(path, {})
     with pytest.raises(ModelError, match="leave --engine onnx out"):
-        load_onnx(path, "own")
+        load_onnx(path, "own", None)
 
 
 def test_a_layer_used_twice_is_named(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_ends_of_own_models_agree_with_keras(end: str, tmp_path: Path) -> None:
 
     path, grey = saved(tmp_path / "own.keras", build), grey_images(16, 3)
     expected = keras().models.load_model(path).predict_on_batch(grey)
-    assert OnnxModel(to_whole_onnx(path, {})).predict_on_batch(grey) == pytest.approx(expected, abs=1e-6)
+    assert OnnxModel(to_whole_onnx(path, {})).run(grey)[0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_damaged_file_is_one_line(url: str, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_damaged_file_is_one_line(url: str, tmp_path: Path) -> None:
         file.writestr("config.json", "{}")
     for name in ("cut", "empty", "absent"):
         with pytest.raises(ModelError, match="cannot be read"):
-            load_onnx(tmp_path / f"{name}.keras", name)
+            load_onnx(tmp_path / f"{name}.keras", name, None)
 
 
 def test_arrays_that_lie_in_another_file_are_refused(tmp_path: Path) -> None:
@@ -262,4 +262,4 @@ def test_arrays_that_lie_in_another_file_are_refused(tmp_path: Path) -> None:
         for name, content in parts.items():
             archive.writestr(name, content)
     with pytest.raises(ModelError, match="lies in another file"):
-        load_onnx(path, "own")
+        load_onnx(path, "own", None)

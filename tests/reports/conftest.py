@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from plumbing.command import run_command
 from reports import build, leaderboard
 from results.store import Store
-from tests.reports.chromium import CHROMIUM
 from tests.reports.store_maker import Ended, StoreMaker
 
 
@@ -20,14 +18,6 @@ def made(tmp_path: Path) -> Iterator[StoreMaker]:
     store = Store.open(url, create=True)
     yield StoreMaker(store, url)
     store.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
