@@ -3,7 +3,7 @@
     python -m predict.export --part XR_HAND --format onnx|tflite|saved_model --out PATH [--model NAME]
 
 docs/export.md says how each is run. The model's card goes along: in ONNX's metadata, as `card.json` in a SavedModel's
-folder, as NAME.card.json beside NAME.tflite.
+folder, as NAME.tflite.card.json beside NAME.tflite.
 """
 
 import json
@@ -38,8 +38,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--model", metavar="NAME", help="model name or name_code; default: the best on valid")
     parser.add_argument("--store", default=DEFAULT_URL, metavar="URL", help="the results store")
     options = parser.parse_args(arguments)
-    if options.out.exists():
-        raise UsageError(f"--out {options.out}: is there already; remove it or give another place")
+    for place in (options.out, card_beside(options.out)) if options.format == "tflite" else (options.out,):
+        if place.exists():
+            raise UsageError(f"--out {options.out}: {place} is there already; remove it or give another place")
 
     from predict.chosen import choose
 
@@ -78,9 +79,14 @@ def export(model: "ChosenModel", form: str, out: Path, url: str) -> tuple[float,
                 f"{form} gives probabilities {apart:.1e} from Keras' on {images}, more than {ALLOWED_DIFFERENCE:.0e}: "
                 "nothing was written; give another --format"
             )
-    if form == "tflite":
-        _write_card(card, out.with_suffix(".card.json"))
+        if form == "tflite":
+            _write_card(card, card_beside(out))
     return apart, images
+
+
+def card_beside(out: Path) -> Path:
+    """Where the card of a TFLite file lies."""
+    return out.with_name(f"{out.name}.card.json")
 
 
 def _write(form: str, network: "Any", model: "ChosenModel", card: "Mapping[str, Any]", path: Path) -> None:

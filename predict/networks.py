@@ -1,5 +1,6 @@
 """A stored model's network, by Keras or by ONNX Runtime: grey pixels to probabilities and what they were found by."""
 
+import warnings
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -10,9 +11,25 @@ from numpy.typing import NDArray
 
 from plumbing.errors import ModelError
 from predict.chosen import ChosenModel
+from radiographs.parts import class_names
+from results.card import CARD, check_size, read_card
 from results.trained_kind import TrainedKind, distances, read_trained_kind
+from spaces.network import outputs_of
 
 KERAS, ONNX = "keras", "onnx"  # engines
+# What Keras, h5py and zipfile raise on files that are damaged or made to break them.
+BREAKS_READERS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    UserWarning,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 FEATURES_LAYER = "head_dropout"  # of `spaces.network.make_tail`: what it takes are the features
 
 
@@ -57,7 +74,12 @@ class KerasNetwork:
 
 
 def answer_of(outputs: list[NDArray[Any]], kind: TrainedKind | None) -> Answer:
-    """Of probabilities and, where a kind is given, features."""
+    """Of probabilities and, where a kind is given, features.
+
+    Raises: ModelError where a probability is none.
+    """
+    if not ((outputs[0] >= 0) & (outputs[0] <= 1)).all():
+        raise ModelError("the model's output is no probability: its file is damaged; search again")
     strange = None if kind is None else distances(kind, outputs[1]) > kind.threshold
     return Answer(np.asarray(outputs[0], np.float64), strange)
 
@@ -65,26 +87,57 @@ def answer_of(outputs: list[NDArray[Any]], kind: TrainedKind | None) -> Answer:
 def load_network(model: ChosenModel, engine: str) -> Network:
     """The network of a stored model.
 
-    Raises: ModelError where the file is damaged, not to be loaded safely, or cannot be run by the engine.
+    Raises: ModelError where the file is damaged, not to be loaded safely, another task's, or cannot be run by the
+        engine.
     """
     try:
-        kind = read_trained_kind(model.path)
+        kind = _kind(model)
         if engine == KERAS:
             return KerasNetwork(_keras_model(model), kind)
-    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except BREAKS_READERS as error:
         first = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0]  # Keras' advice is to trust it
         if not zipfile.is_zipfile(model.path):
             first = "it is no whole .keras file"
         raise ModelError(f"model {model.name} at {model.path} cannot be loaded: {first}; search again") from None
     from predict.onnx_model import load_onnx
 
-    return load_onnx(model.path, model.name, kind)
+    return load_onnx(model.path, model.name, outputs_of_task(model.task), kind)
+
+
+def outputs_of_task(task: str) -> int:
+    """How many numbers a model of the task puts out."""
+    return outputs_of(len(class_names(task)))
+
+
+def _kind(model: ChosenModel) -> TrainedKind | None:
+    """What the model was trained on, its file having been looked over.
+
+    Raises: ModelError where its card is another task's.
+    """
+    with zipfile.ZipFile(model.path) as file:
+        names = file.namelist()
+        for name in names:
+            check_size(file, name)
+    if CARD in names and (task := read_card(model.path)["task"]) != model.task:
+        raise ModelError(
+            f"model {model.name}: the file {model.path} is of {task}, not of {model.task}; put the right one back"
+        )
+    return read_trained_kind(model.path)
 
 
 def _keras_model(model: ChosenModel) -> Any:
+    """Raises: ValueError where it does not take grey pixels of one size, or does not give the task's classes."""
     from spaces.tensorflow_runtime import keras
 
-    return keras().models.load_model(model.path, compile=False, safe_mode=True)
+    with warnings.catch_warnings():
+        # Keras would go on with initial weights where the file lacks a layer's.
+        warnings.filterwarnings("error", r"(Skipping|A total of)", UserWarning)
+        loaded = keras().models.load_model(model.path, compile=False, safe_mode=True)
+    shapes = [tuple(each.shape) for each in (*loaded.inputs, *loaded.outputs)]
+    size = shapes[0][1] if len(shapes[0]) == 4 else None
+    if size is None or shapes != [(None, size, size, 1), (None, outputs_of_task(model.task))]:
+        raise ValueError(f"its input and output are {shapes}, not grey pixels and {model.task}'s classes")
+    return loaded
 
 
 def _with_features(model: Any) -> Any:

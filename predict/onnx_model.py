@@ -1,22 +1,22 @@
 """A stored model as ONNX, and run by ONNX Runtime: TensorFlow is not imported."""
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, RuntimeException
 
 from features.forward import PIECE, processors
 from features.onnx_graph import INPUT, to_onnx
 from features.onnx_layers import UnknownLayer
 from plumbing.errors import ModelError
-from predict.networks import FEATURES_LAYER, Answer, answer_of
+from predict.networks import BREAKS_READERS, FEATURES_LAYER, Answer, answer_of
 from predict.stored_layers import OUTPUT, stored_network
 from results.trained_kind import TrainedKind
 
@@ -33,9 +33,9 @@ def to_whole_onnx(path: Path, card: Mapping[str, Any], outputs: Sequence[str] = 
     """
     try:
         network = stored_network(path)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile, zlib.error) as error:
+        model = ModelProto.FromString(to_onnx(network, outputs, None))
+    except BREAKS_READERS as error:
         raise ModelError(f"{path} cannot be read: {str(error) or type(error).__name__}; search again") from None
-    model = ModelProto.FromString(to_onnx(network, outputs, None))
     graph, size = model.graph, network.input.shape[1]
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info(PIXELS, TensorProto.FLOAT, ("images", size, size, 1)))
@@ -56,11 +56,9 @@ class OnnxModel:
     """
 
     def __init__(self, model: Path | bytes) -> None:
-        import onnxruntime
-
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        options.log_severity_level = 3  # errors; its warnings are about graphs, which are ours
+        options.log_severity_level = 4  # nothing: what is wrong with a graph is raised
         source = model if isinstance(model, bytes) else str(model)
         self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         self.size = int(self._session.get_inputs()[0].shape[1])
@@ -84,15 +82,24 @@ class OnnxNetwork:
         return answer_of(self._model.run(grey[:rows]), self._kind)
 
 
-def load_onnx(path: Path, name: str, kind: TrainedKind | None) -> OnnxNetwork:
-    """The model of a `.keras` file, run by ONNX Runtime.
+def load_onnx(path: Path, name: str, classes: int, kind: TrainedKind | None) -> OnnxNetwork:
+    """The model of a `.keras` file, run by ONNX Runtime; it was run once.
 
     Args:
-        name: of the model, for the error. kind: what it was trained on, where the file tells.
-    Raises: ModelError where a layer is not translated, or the file is damaged.
+        name: of the model, for the error. classes: numbers that it is to put out. kind: what it was trained on, where
+            the file tells.
+    Raises: ModelError where a layer is not translated, or the file is damaged or another task's.
     """
     outputs = (OUTPUT,) if kind is None else (OUTPUT, FEATURES_LAYER)
     try:
-        return OnnxNetwork(OnnxModel(to_whole_onnx(path, {}, outputs)), kind)
+        content = to_whole_onnx(path, {}, outputs)
     except UnknownLayer as unknown:
         raise ModelError(f"model {name}: ONNX has no translation here of {unknown}; leave --engine onnx out") from None
+    try:
+        model = OnnxModel(content)
+        found = model.run(np.zeros((1, model.size, model.size, 1), np.float32))[0]
+    except (Fail, InvalidArgument, InvalidGraph, RuntimeException) as error:
+        raise ModelError(f"model {name} at {path} cannot be run: {str(error).splitlines()[0]}; search again") from None
+    if found.shape != (1, classes):
+        raise ModelError(f"model {name} at {path} puts out {found.shape[1:]}, not {classes} classes; search again")
+    return OnnxNetwork(model, kind)

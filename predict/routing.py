@@ -25,7 +25,7 @@ from predict.verdicts import Unread, Verdict
 from radiographs.parts import ALL_PARTS, CLASS_PARTS, LABELS, class_number
 from results.calibration import apply_temperature
 
-SURE = 0.8  # below it the part is warned of; of 12 parts wrongly found in 179 real test images, 10 were
+SURE = 0.8  # below it the part is warned of: if P means what it says, one in five such parts or more is another
 WINDOW = 4  # batches that wait, so that images of mixed parts are decided in whole batches too
 
 

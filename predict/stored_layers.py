@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from features.onnx_layers import UnknownLayer
 
 OUTPUT = "probability"
+KERNELS = {"SeparableConv2D": 2}  # other layers with a bias have one
 
 
 class StoredTensor:
@@ -48,6 +49,8 @@ class StoredLayer:
     ) -> None:
         vars(self).update(settings)
         self.name, self.weights, self.output = name, list(arrays), output
+        if "use_bias" in settings and len(arrays) != KERNELS.get(type(self).__name__, 1) + settings["use_bias"]:
+            raise ValueError(f"{name} has {len(arrays)} arrays")
         self.input = inputs[0] if len(inputs) == 1 else list(inputs)
         if "activation" in settings:
             if not isinstance(settings["activation"], str):
@@ -81,6 +84,7 @@ def stored_network(path: Path) -> StoredNetwork:
         weights = io.BytesIO(archive.read("model.weights.h5"))
     if settings["class_name"] != "Functional":
         raise UnknownLayer(f"{settings['class_name']} ({settings['config']['name']})")
+    _end(settings, "input_layers")
     with h5py.File(weights, "r") as file:
         layers: list[StoredLayer] = []
         _lay_flat(settings, file, "layers", layers, None)
@@ -109,9 +113,13 @@ def _lay_flat(
             continue
         sources = [_seen(made[source], shape) for source, shape in _taken(layer, name)]
         if kind == "Functional":
+            if len(sources) != 1:
+                raise UnknownLayer(f"{name}, a model of {len(sources)} inputs")
+            _end(layer, "input_layers")
             made[name] = _lay_flat(layer, file, f"{at}/layers", layers, sources[0])
             continue
-        if not str(layer["module"]).startswith("keras.") or not _is_float32(settings["dtype"]):
+        plain = str(layer["module"]).startswith("keras.") and _is_float32(settings["dtype"])
+        if not plain or settings.get("data_format") == "channels_first":
             raise UnknownLayer(f"{kind} ({name})")
         made[name] = StoredTensor(_shape_of_output(kind, settings, sources[0]))
         layers.append(_layer(kind, settings, _arrays(file, f"{at}/vars"), sources, made[name]))

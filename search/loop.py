@@ -235,7 +235,8 @@ def _write_model(run: SearchRun, trial: Trial, trained: Trained, path: Path) -> 
         "model": trial.model_name,
         "task": trial.part_body,
         "classes": class_names(trial.part_body),
-        "input": f"Pillow: image.convert('L').resize(({size}, {size}), Resampling.BILINEAR), as float32 in 0..255",
+        "input": f"Pillow: ImageOps.exif_transpose(image).convert('L').resize(({size}, {size}), Resampling.BILINEAR), "
+        "as float32 in 0..255; 16 bits a pixel are made 8 before, by numpy.rint(values / 257)",
         "name_code": trial.name_code,
         "search": run.search.name,
         "trial": trial.number,

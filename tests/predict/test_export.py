@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 import predict.export
 from features.onnx_layers import UnknownLayer
@@ -108,7 +109,10 @@ def test_documented_command_and_example_give_the_verdict_of_predict(
     told, apart = out.splitlines()
     assert told == f"{OUT[form]}: {model.name} as {form}"
     assert re.search(r"Keras: \d\.\de[-+]\d\d, on .*images of the test split", apart)
-    (tmp_path / "hand.png").write_bytes(hands[0].read_bytes())
+    with Image.open(hands[0]) as image:  # lying on its side, with a note to turn it
+        turned, note = image.rotate(90, expand=True), Image.Exif()
+        note[0x0112] = 6  # orientation
+        turned.save("hand.png", exif=note)
     ended = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert float(ended.stdout) == pytest.approx(Predictor(model).image(hands[0]).probability, abs=1e-4)
@@ -219,7 +223,7 @@ def test_a_layer_used_twice_is_named(tmp_path: Path) -> None:
 
 def test_an_export_of_an_unknown_layer_names_the_other_formats(tmp_path: Path) -> None:
     path = saved(tmp_path / "own.keras", UNKNOWN["kind"][0])
-    add_card(path, {"search": "none", "data_hash": "", "temperature": 1.0})
+    add_card(path, {"task": "XR_HAND", "search": "none", "data_hash": "", "temperature": 1.0, "thresholds": {}})
     with pytest.raises(ModelError, match=r"UpSampling2D \(odd\); give --format tflite or saved_model"):
         predict.export._onnx(ChosenModel("XR_HAND", "own", path, 1.0), {})
 

@@ -1,5 +1,6 @@
 """The page as people use it, in real Chromium: by mouse and keyboard, on small screens, and quiet."""
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -53,8 +54,6 @@ class Opened:
         self.wait()
 
     def drop(self, *files: Path) -> None:
-        import base64
-
         sent = [[each.name, base64.b64encode(each.read_bytes()).decode()] for each in files]
         self.page.locator("#drop").evaluate(DROP, sent)
         self.wait()
@@ -167,8 +166,7 @@ def test_the_part_is_found_out_and_told(opened: Opened, images: list[Path]) -> N
     assert told in opened.card("left.png")
     # Another choice asks the same images again.
     opened.choose(HAND)
-    opened.page.wait_for_function("!document.querySelector('#images').innerText.includes('Found to be')")
-    opened.wait()
+    expect(opened.page.locator("#images")).not_to_contain_text("Found to be", timeout=PATIENCE)
     assert f"{HAND}, by {HAND}-optuna" in opened.card("left.png")
 
 

@@ -13,6 +13,7 @@ from plumbing.errors import ModelError
 from results.card import add_card, model_card, read_card
 from results.records import ImageList
 
+CARD = {"task": "XR_HAND", "search": "s", "data_hash": "0", "temperature": 1.5, "thresholds": {}}
 ABNORMAL = np.array([0, 1] * 40)
 
 
@@ -75,8 +76,39 @@ def test_the_card_is_read_from_the_file_and_its_absence_told(tmp_path: Path) -> 
         file.writestr("config.json", "{}")
     with pytest.raises(ModelError, match=r"has no card\.json"):
         read_card(path)
-    add_card(path, {"temperature": 1.5})
-    assert read_card(path) == {"temperature": 1.5}
+    add_card(path, CARD)
+    assert read_card(path) == CARD
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(ModelError, match="cannot be read"):
         read_card(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"temperature": 0}, "temperature in card.json is 0"),
+        ({"temperature": -2.0}, "temperature in card.json is -2.0"),
+        ({"temperature": "hot"}, "temperature in card.json is 'hot'"),
+        ({"search": [1]}, r"search in card.json is \[1\]"),
+        ({"data_hash": None}, "data_hash in card.json is None"),
+    ],
+)
+def test_a_card_that_no_prediction_can_rest_on_is_refused(change: dict[str, object], told: str, tmp_path: Path) -> None:
+    add_card(tmp_path / "m.keras", {**CARD, **change})
+    with pytest.raises(ModelError, match=told):
+        read_card(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize("content", ["[]", '{"temperature": NaN}', "{", "[" * 100_000])
+def test_a_card_that_is_no_card_is_one_line(content: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as file:
+        file.writestr("card.json", content)
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_card(tmp_path / "m.keras")
+
+
+def test_a_card_that_would_fill_the_memory_is_not_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("card.json", " " * (17 << 20))
+    with pytest.raises(ModelError, match="would become 17,825,792"):
+        read_card(tmp_path / "m.keras")

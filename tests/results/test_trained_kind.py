@@ -21,6 +21,8 @@ from results.trained_kind import (
     read_trained_kind,
 )
 
+CARD = {"task": "XR_HAND", "search": "s", "data_hash": "0", "temperature": 1.5, "thresholds": {}}
+
 
 def bundle(rows: int, seed: int, direction: int = 0) -> np.ndarray:
     """Features (rows, 16) about one direction, of many lengths."""
@@ -75,7 +77,7 @@ def kept(path: Path) -> TrainedKind:
     """A file such as a model's, and what it holds."""
     kind = fit_trained_kind(bundle(60, 0), bundle(40, 1))
     add_trained_kind(path, kind)
-    add_card(path, {"model": "m", **in_card(kind)})
+    add_card(path, {**CARD, **in_card(kind)})
     return kind
 
 
@@ -86,7 +88,7 @@ def test_a_file_gives_back_what_was_put_in(tmp_path: Path) -> None:
     assert found.threshold == kind.threshold
     kept(tmp_path / "again.keras")
     assert (tmp_path / "again.keras").read_bytes() == (tmp_path / "m.keras").read_bytes()
-    assert read_card(tmp_path / "m.keras")["model"] == "m"
+    assert read_card(tmp_path / "m.keras")["trained_kind"]["threshold"] == kind.threshold
 
 
 def test_a_file_without_it_tells_of_nothing(tmp_path: Path) -> None:
