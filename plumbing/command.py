@@ -2,14 +2,17 @@
 
 import argparse
 import atexit
+import codecs
 import errno
 import gc
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from plumbing.errors import SearchFailed, UsageError, UserError
+from plumbing.text import printable
 
 # What the surroundings refuse (disk full, no permission, a file where a folder should be): the user mends it.
 MENDABLE = frozenset(
@@ -61,21 +64,41 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _make_writable() -> None:
+    """Let no text end a command that is only told: not where stdout or stderr is closed, nor by a name in it.
+
+    A file name that is no UTF-8 is written as its own bytes; what stdout's encoding lacks, as Python writes it.
+    """
+    # Closed ones are None, and the next file opened would take their number, and what libraries write there.
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115  # for the rest of the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        is_utf_8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf_8 else "backslashreplace")
+
+
+def _tell(command: str, text: str) -> None:
+    print(printable(f"{command}: {one_line(text)}"), file=sys.stderr)
+
+
 def run_command(command: str, main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """Run `main(arguments)` and turn its errors into one line on stderr and an exit code."""
+    _make_writable()
     try:
         code = main(arguments)
         sys.stdout.flush()
         atexit.register(gc.freeze)  # at its end Python would look for cycles in all that was loaded, half a second
         return code
     except UserError as error:
-        print(f"{command}: {one_line(str(error))}", file=sys.stderr)
+        _tell(command, str(error))
         return 2
     except SearchFailed as error:
-        print(f"{command}: {one_line(str(error))}", file=sys.stderr)
+        _tell(command, str(error))
         return 1
     except KeyboardInterrupt as interrupt:
-        print(f"{command}: interrupted{one_line(f'; {interrupt}') if str(interrupt) else ''}", file=sys.stderr)
+        _tell(command, f"interrupted; {interrupt}" if str(interrupt) else "interrupted")
         return 130
     except BrokenPipeError:
         # The reader of our output left (`| head`): Python would complain once more while closing stdout.
@@ -84,8 +107,7 @@ def run_command(command: str, main: Callable[[Sequence[str]], int], arguments: S
     except OSError as error:
         if error.errno not in MENDABLE:
             raise
-        print(f"{command}: {error.filename or 'a file'}: {error.strerror}; free it or give another place",
-              file=sys.stderr)  # fmt: skip
+        _tell(command, f"{error.filename or 'a file'}: {error.strerror}; free it or give another place")
         return 2
 
 

@@ -12,9 +12,11 @@ heat, drawn         heat maps drawn over images, for the command
 ensemble            command: kept models together
 stored_layers, onnx_model       a `.keras` file without Keras, as ONNX
 export, export_images           command: a stored model for other programs, compared with Keras
+serve, page         command: a page to drop images on, and its API
 __main__            `python -m predict IMAGE... [--part PART]`
 """
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 from urllib.parse import unquote
@@ -31,15 +33,21 @@ __all__ = ["calculate_14cls", "calculate_binary", "load"]
 
 
 @overload
-def load(part: str, store: str = ..., model: str | None = ..., threshold: float = ...) -> "Predictor": ...
+def load(
+    part: str, store: str = ..., model: str | None = ..., threshold: float = ..., views: int = ...
+) -> "Predictor": ...
 
 
 @overload
-def load(part: None = None, store: str = ...) -> "Router": ...
+def load(part: None = None, store: str = ..., *, views: int = ...) -> "Router": ...
 
 
 def load(
-    part: str | None = None, store: str = DEFAULT_URL, model: str | None = None, threshold: float = 0.5
+    part: str | None = None,
+    store: str = DEFAULT_URL,
+    model: str | None = None,
+    threshold: float = 0.5,
+    views: int = 1,
 ) -> "Predictor | Router":
     """A stored model, to be asked for `.image(path_or_array)`, `.study(paths)` and `.folder(dir)`.
 
@@ -47,6 +55,7 @@ def load(
         part: as XR_HUMERUS, or all_parts; None: a model of all_parts finds the part, and the part's own best model
             decides, at a half. model: its name or name_code; None for the best on valid.
         threshold: from which calibrated P(abnormal) on an image or study is abnormal.
+        views: of each image, whose probabilities are averaged: itself, and others turned and flipped a little.
     Raises: UserError where store or model cannot be used.
     """
     from predict.chosen import choose
@@ -56,8 +65,8 @@ def load(
     if part is None:
         if model is not None or threshold != 0.5:
             raise UsageError("a model or a threshold is of one part; give the part too")
-        return Router(store)
-    return Predictor(choose(store, part, model), threshold)
+        return Router(store, partial(Predictor, views=views))
+    return Predictor(choose(store, part, model), threshold, views=views)
 
 
 def calculate_binary(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from plumbing.command import CommandParser, at_least, run_command
 from plumbing.errors import UsageError
+from plumbing.text import printable
 from radiographs.parts import TASKS
 from results.connection import DEFAULT_URL
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:  # NumPy and what reads a store are loaded where they are used
     from predict.verdicts import Unread, Verdict
 
 BATCH_SIZE = 32
+MOST_AT_ONCE = 1024  # images in a batch: at 224 px 200 MB, before the network's own maps
+MOST_VIEWS = 64
 HALF = "0.5"
 
 
@@ -56,7 +59,17 @@ def main(arguments: Sequence[str]) -> int:
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print one JSON document")
     shape.add_argument("--csv", action="store_true", help="print one line of CSV a verdict")
-    parser.add_argument("--batch-size", type=at_least(1), default=BATCH_SIZE, metavar="N", help="default: 32")
+    parser.add_argument(
+        "--batch-size", type=at_least(1, MOST_AT_ONCE), default=BATCH_SIZE, metavar="N", help="images at once"
+    )
+    parser.add_argument(
+        "--views",
+        type=at_least(1, MOST_VIEWS),
+        default=1,
+        metavar="N",
+        help="the mean over N views of each image, itself and others turned and flipped as by light augmentation; "
+        "takes N times as long, and the temperature was fitted on one",
+    )
     parser.add_argument(
         "--engine", choices=("keras", "onnx"), default="keras", help="onnx: ONNX Runtime, without loading TensorFlow"
     )
@@ -70,20 +83,27 @@ def main(arguments: Sequence[str]) -> int:
 
     from predict.files import meant
 
-    paths, predictor = meant(options.images), _predictor(options)
-    found = predictor.images(paths)
-    if options.gradcam is not None:
-        from predict.drawn import drawing
+    files, predictor, drawing = meant(options.images), _predictor(options), None
+    if options.gradcam is None:
+        found = predictor.images(files)
+    else:
+        from predict.drawn import Drawing
 
-        found = drawing(found, predictor, paths, options.gradcam, told=not (options.json or options.csv))
+        drawing = Drawing(predictor, files, options.gradcam, told=not (options.json or options.csv))
+        found = drawing.drawn(predictor.images(drawing.files))
     if options.json or options.csv:
         shown: Iterable[Verdict | Unread] = _studies(predictor, found) if options.study else found
         unread = _print_json(shown) if options.json else _print_csv(shown, options.part is None)
     else:
         unread = _print_lines(predictor, found, options.study)
     for each in unread:
-        print(f"predict: {each.path}: {each.error}", file=sys.stderr)
-    return 2 if unread else 0
+        print(printable(f"predict: {each.path}: {each.error}"), file=sys.stderr)
+    undrawn = drawing.failed if drawing is not None else []
+    if undrawn:
+        (target, reason), number = undrawn[0], len(undrawn)
+        first = f"{target}: {reason}; free it or give another place"
+        print(printable(f"predict: --gradcam: heat maps not drawn: {number}, the first {first}"), file=sys.stderr)
+    return 2 if unread or undrawn else 0
 
 
 def _predictor(options: Namespace) -> "Predictor | Router":
@@ -91,7 +111,7 @@ def _predictor(options: Namespace) -> "Predictor | Router":
     from predict.predictor import Predictor
     from predict.routing import Router
 
-    how = {"batch_size": options.batch_size, "engine": options.engine}
+    how = {"batch_size": options.batch_size, "engine": options.engine, "views": options.views}
     if options.part is None:
         return Router(options.store, partial(Predictor, **how))
     model = choose(options.store, options.part, options.model)

@@ -9,10 +9,9 @@ from plumbing.errors import ModelError
 from radiographs.parts import parts_of
 from results.card import model_card
 from results.connection import sqlite_path
+from results.names import BEST
 from results.records import ENSEMBLE, FINISHED, MEMBERS, Trial
 from results.store import Store
-
-BEST = "best"
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     from results.ensemble_trial import make_ensemble
     from results.store import Store
 
-    name = options.name or f"{options.part}-ensemble"
+    name = f"{options.part}-ensemble" if options.name is None else options.name
     command = shlex.join(["python", "-m", COMMAND, *arguments]).replace(options.store, hide_password(options.store))
     store = Store.open(options.store)
     try:

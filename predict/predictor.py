@@ -13,7 +13,7 @@ from features.forward import processors
 from plumbing.errors import DataError, ModelError, UsageError
 from predict.asked import Asked
 from predict.chosen import ChosenModel
-from predict.files import ImageFile
+from predict.files import ImageFile, content_of
 from predict.networks import KERAS, ONNX, Answer, KerasNetwork, Network, load_network
 from predict.verdicts import NOT_OF_THE_KIND, Unread, Verdict
 from radiographs.augmentation import view_of
@@ -78,12 +78,12 @@ class Predictor(Asked):
 
         While the network has a batch, threads decode the next.
         """
+        batches = [files[start : start + self.batch_size] for start in range(0, len(files), self.batch_size)]
         with ThreadPoolExecutor(processors()) as pool:
-            batches = [files[start : start + self.batch_size] for start in range(0, len(files), self.batch_size)]
-            coming = [pool.submit(self._decode, file) for file in batches[0]] if batches else []
-            for batch, after in zip(batches, [*batches[1:], ()], strict=True):
+            coming = [pool.submit(self._decode, file) for file in files[: self.batch_size]]
+            for number, batch in enumerate(batches, 1):
                 decoded = [each.result() for each in coming]
-                coming = [pool.submit(self._decode, file) for file in after]
+                coming = [pool.submit(self._decode, file) for each in batches[number : number + 1] for file in each]
                 read = [(str(file), each) for file, each in zip(batch, decoded, strict=True) if isinstance(each, dict)]
                 verdicts = iter(self._judged([name for name, _ in read], [grey for _, grey in read]))
                 for file, each in zip(batch, decoded, strict=True):
@@ -151,12 +151,10 @@ class Predictor(Asked):
 
     def _decode(self, file: ImageFile) -> Sizes | str:
         try:
-            content = file.read_bytes()
+            content = content_of(file)
             return {size: decode(content, size) for size in self._sizes}
         except Unreadable as reason:
             return str(reason)
-        except OSError as error:
-            return error.strerror or "cannot be read"
 
     def _of(self, network: Network, grey: Sequence[NDArray[np.uint8]]) -> Answer:
         """By one network, the mean over views; whether an image is strange is asked of itself alone."""

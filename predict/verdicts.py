@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plumbing.text import printable
 from predict.files import ImageFile
 from results.export import harmless
 
@@ -89,7 +90,7 @@ def as_row(found: Verdict | Unread) -> Mapping[str, Any]:
 
 
 def as_line(found: Verdict) -> str:
-    """A verdict for a person."""
+    """A verdict for a person, in one line that a terminal shows as it is."""
     of = "abnormal" if found.label in ("normal", "abnormal") else found.label
     by, told = found.found, f"{found.label}  P({of}) = {found.probability:.3f}  ({found.model})"
     if found.is_strange:
@@ -98,4 +99,4 @@ def as_line(found: Verdict) -> str:
         told = f"found: {by.label}, P = {by.probability:.3f} ({by.model})  {told}"
     told = f"{found.path}: {told}"
     warnings = [each for each in found.warnings if each != NOT_OF_THE_KIND]
-    return "  ".join([told, *(f"WARNING: {each}" for each in warnings)])
+    return printable("  ".join([told, *(f"WARNING: {each}" for each in warnings)]))

@@ -2,14 +2,16 @@
 
 Stored values -> modality LUT or rescale -> first VOI LUT or window -> inverted where MONOCHROME1 -> 8 bits.
 Without window: 8 bits stored are spread over their possible values, more bits over the values of the image.
+Padding is no part of the image: its values count for no range, and are black.
 The pixels' aspect ratio, overlays and marks of the side are passed over. Only what describes pixels is read.
-Source: DICOM PS3.3, C.7.6.3 (pixels), C.11.1 (modality LUT), C.11.2 (VOI LUT and windows).
+Source: DICOM PS3.3, C.7.6.3 (pixels), C.7.5.1.1.2 (padding), C.11.1 (modality LUT), C.11.2 (VOI LUT and windows).
 """
 
 import io
 import struct
 import warnings
 from textwrap import shorten
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +25,10 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, RLELossless
 
-from radiographs.decoding import DICOM_META, Unreadable
+from radiographs.decoding import DICOM_META, Unreadable, bands
 
 HEAD = 132  # bytes: the preamble and "DICM"
+Padding = tuple[int, int]  # its least and its largest value
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 PALETTE = ("Red", "Green", "Blue")
 # What pydicom and Pillow raise for damaged files: missing elements, impossible values and lengths, decoders that gave
@@ -41,6 +44,7 @@ NEEDED = (
 READ = (
     *NEEDED,
     *("PixelData", "HighBit", "PlanarConfiguration", "NumberOfFrames", "SharedFunctionalGroupsSequence"),
+    *("PixelPaddingValue", "PixelPaddingRangeLimit"),
     *("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept"),
     *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction"),
     *(f"{colour}PaletteColorLookupTableDescriptor" for colour in PALETTE),
@@ -111,6 +115,9 @@ def _check(image: Dataset, most_pixels: int) -> None:
         raise Unreadable(f"{image.Columns} x {image.Rows} pixels: no image")
     if not 8 <= image.BitsStored <= 16:
         raise Unreadable(f"DICOM with {image.BitsStored} bits stored; 8 to 16 are read")
+    highest = image.BitsStored - 1
+    if image.get("HighBit") not in (None, highest):  # values elsewhere than in the lowest bits, as was allowed once
+        raise Unreadable(f"DICOM with high bit {image.HighBit} of {image.BitsStored} bits stored; {highest} is read")
     known = COLOURS if image.SamplesPerPixel == 3 else ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
     if image.PhotometricInterpretation not in known:
         raise Unreadable(f"DICOM with {image.SamplesPerPixel} samples a pixel of {image.PhotometricInterpretation}")
@@ -138,23 +145,59 @@ def _shown(stored: NDArray[np.integer], image: Dataset) -> NDArray[np.uint8]:
     """(height, width) uint8 of the stored values, (height, width) or, in colour, (height, width, 3)."""
     if image.SamplesPerPixel == 3:
         return _luminance(stored, image.BitsStored)
-    low, high = int(stored.min()), int(stored.max())
+    is_palette = image.PhotometricInterpretation == "PALETTE COLOR"
+    padding = None if is_palette else _padding(image, stored.dtype)
+    low, high = _ends(stored, padding)
     if image.BitsStored == 8:
         low, high = (-128, 127) if image.PixelRepresentation else (0, 255)
     if high - low > 65535:
         raise Unreadable("damaged DICOM: values of more than 16 bits")
     levels = np.arange(low, high + 1, dtype=np.int32)  # each level's shade is found once, however many pixels have it
-    if image.PhotometricInterpretation == "PALETTE COLOR":
+    if is_palette:
         entries, first, bits = image.RedPaletteColorLookupTableDescriptor
         colours = apply_color_lut(_held(levels, entries, first), image)[:, :3]
-        return np.asarray(_luminance(colours[None], bits)[0][stored.astype(np.int32) - low])
+        return _looked_up(stored, low, _luminance(colours[None], bits)[0])
     brightness = _brightness(levels, image)
     if image.PhotometricInterpretation == "MONOCHROME1":
         brightness = 1 - brightness
     if not np.isfinite(brightness).all():
         raise Unreadable("damaged DICOM: holds values that are not a number")
-    shades = np.rint(brightness * 255).astype(np.uint8)
-    return np.asarray(shades[stored.astype(np.int32) - low])
+    return _looked_up(stored, low, np.rint(brightness * 255).astype(np.uint8), padding)
+
+
+def _padding(image: Dataset, dtype: np.dtype[Any]) -> Padding | None:
+    """What its padding is, if any; numbers written as of another sign, or with bits above those stored, are mended."""
+    ends = [each for name in ("PixelPaddingValue", "PixelPaddingRangeLimit") for each in _numbers(image, name)]
+    if not ends:
+        return None
+    above = 8 * dtype.itemsize - image.BitsStored
+    stored = np.array(ends).astype(np.int64).astype(dtype) << above >> above
+    return int(stored.min()), int(stored.max())
+
+
+def _is_padding(values: NDArray[np.integer], padding: Padding | None) -> NDArray[np.bool_]:
+    if padding is None:
+        return np.zeros(values.shape, np.bool_)
+    return np.asarray((values >= padding[0]) & (values <= padding[1]))
+
+
+def _ends(stored: NDArray[np.integer], padding: Padding | None) -> tuple[int, int]:
+    """The least and the largest value of an image (height, width)."""
+    own = (stored[rows][~_is_padding(stored[rows], padding)] for rows in bands(*stored.shape))
+    if not (found := [(int(each.min()), int(each.max())) for each in own if each.size]):
+        raise Unreadable("DICOM of padding alone")
+    return min(low for low, _ in found), max(high for _, high in found)
+
+
+def _looked_up(
+    stored: NDArray[np.integer], low: int, shades: NDArray[np.uint8], padding: Padding | None = None
+) -> NDArray[np.uint8]:
+    """(height, width) uint8: the shade of each value, `shades` beginning with that of `low`; of padding, black."""
+    shown = np.empty(stored.shape, np.uint8)
+    for rows in bands(*stored.shape):
+        values = stored[rows].astype(np.int32) - low
+        shown[rows] = np.where(_is_padding(stored[rows], padding), 0, shades[np.clip(values, 0, len(shades) - 1)])
+    return shown
 
 
 def _brightness(levels: NDArray[np.int32], image: Dataset) -> NDArray[np.float64]:
@@ -173,13 +216,16 @@ def _brightness(levels: NDArray[np.int32], image: Dataset) -> NDArray[np.float64
 def windowed(values: NDArray[np.float64], centre: float, width: float, function: str) -> NDArray[np.float64]:
     """What a window makes of values: brightness in 0..1, of their shape.
 
-    Raises: Unreadable where the function is not LINEAR, LINEAR_EXACT or SIGMOID, or the width is too small for it.
+    Raises: Unreadable where the function is not LINEAR, LINEAR_EXACT or SIGMOID, the width is too small for it, or
+        centre or width are no numbers.
     Source: DICOM PS3.3, C.11.2.1.2.1 (LINEAR), C.11.2.1.3.1 (SIGMOID), C.11.2.1.3.2 (LINEAR_EXACT).
 
     >>> windowed(np.array([0.0, 50.0, 200.0]), 50.0, 100.0, "LINEAR_EXACT")
     array([0. , 0.5, 1. ])
     """
     function = function.upper()
+    if not np.isfinite((centre, width)).all():
+        raise Unreadable(f"damaged DICOM: a window of centre {centre:g} and width {width:g}")
     if not (width >= 1 if function == "LINEAR" else width > 0):
         raise Unreadable(f"damaged DICOM: a {function} window of width {width:g}")
     if function == "SIGMOID":

@@ -17,6 +17,7 @@ from results.certainty import LEAST_PATIENTS, rarest_class
 from results.ensemble import Library, expected_of_selection, greedy_selection, mean_probability
 from results.evaluation import measures, study_cases
 from results.metrics import Integers
+from results.names import check_model_name
 from results.records import (
     ENSEMBLE,
     EXPECTED_AUC,
@@ -90,8 +91,11 @@ def _valid_auc(store: Store) -> list[tuple[int, float]]:
 def make_ensemble(store: Store, part: str, most: int, name: str, command: str) -> Trial | None:
     """Choose an ensemble and store it, or find it stored; None where the best model is as good alone.
 
-    Raises: ModelError where there is nothing to choose from; StoreError where the name is taken by something else.
+    Raises: ModelError where there is nothing to choose from; StoreError where the name is taken by something else;
+        UsageError where no ensemble may be called so.
     """
+    check_model_name(name)
+    _refuse_name_of_model(store, name)
     begun, found = time.monotonic(), candidates(store, part)
     picks = greedy_selection(found.library, most)
     if (picks > 0).sum() < 2:
@@ -109,6 +113,14 @@ def make_ensemble(store: Store, part: str, most: int, name: str, command: str) -
     (trial,) = begun_before or store.start_trials(search.id, [_new_trial(search, found, picks)])
     store.finish_trial(trial.id, replace(measured, seconds=time.monotonic() - begun))
     return store.trials(search.id)[0]
+
+
+def _refuse_name_of_model(store: Store, name: str) -> None:
+    """Raises: StoreError where the name or name_code of another model is the same: the ensemble would answer for it."""
+    own = store.search(name)
+    others = [each for each in store.trials() if own is None or each.search_id != own.id]
+    if name == ENSEMBLE or any(name in (each.model_name, each.name_code) for each in others):
+        raise StoreError(f"--name {name}: models are called so; give another --name")
 
 
 def _members(found: Candidates, picks: Integers) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from plumbing.command import CommandParser, at_least, positive
 from plumbing.errors import UsageError
 from radiographs.parts import TASKS
 from results.connection import DEFAULT_URL
+from results.names import check_name
 from search.engines import ENGINES, engine_module
 from spaces import ARCHITECTURES
 
@@ -18,7 +18,6 @@ SYNTHETIC = "synthetic"
 DEFAULT_DATA = "data/MURA-v1.1"
 OBJECTIVES = ("val_auc", "val_accuracy", "val_kappa")
 MOST = 2**31 - 1  # what a database's integer holds
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,8 @@ def parse(arguments: Sequence[str]) -> Options:
     Raises: UsageError naming the option and the mend.
     """
     given = _parser().parse_args(arguments)
-    name = given.name or f"{given.part}-{given.engine}"
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"--name {name!r}: give letters, digits, dot, dash and underscore, at most 100")
+    name = f"{given.part}-{given.engine}" if given.name is None else given.name
+    check_name(name)
     if given.engine == "keras-tuner" and given.sampler == "grid" and (given.enqueue or given.max_parameters):
         raise UsageError("--sampler grid goes through every combination: leave --enqueue and --max-parameters out")
     if given.hypermodel is not None:

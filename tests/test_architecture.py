@@ -39,6 +39,7 @@ COMMANDS = (
     "predict",
     "predict.ensemble",
     "predict.export",
+    "predict.serve",
 )
 
 

@@ -79,7 +79,7 @@ function show(said) {
   $("study").replaceChildren(...(said.study ? [studyCard(said.study)] : []));
   $("heat-control").hidden = $("heat-hint").hidden = !read.some((each) => each.heat);
   $("results").hidden = false;
-  showModels([...new Set(read.flatMap((each) => [each.part, ...(each.found ? [part.selectedOptions[0].dataset.card] : [])]))]);
+  showModels([part.selectedOptions[0].dataset.card, ...read.map((each) => each.part)]);
   tell(inShort(said, read, bad));
 }
 
@@ -110,6 +110,7 @@ function bar(verdict) {
   return whole;
 }
 
+const listOf = (lines) => made("ul", {}, ...lines.map((each) => made("li", {}, each)));
 const isAbnormal = ({ label }) => label.endsWith("abnormal"); // of 14 classes too: "XR_HAND abnormal"
 
 function said(verdict) {
@@ -117,7 +118,7 @@ function said(verdict) {
   const p = made("small", {}, `P(${threshold === null ? "label" : "abnormal"}) = ${shown(probability)}`);
   return [
     strange && made("p", { class: "label strange" }, "not judged"),
-    warnings.length > 0 && made("div", { class: "alarm" }, made("strong", {}, "Warning"), ...warnings.map((each) => made("p", {}, each))),
+    warnings.length > 0 && made("div", { class: "alarm" }, made("strong", {}, "Warning"), listOf(warnings)),
     strange && made("p", { class: "by" }, `Were it one: ${label}`, ", ", p),
     !strange && made("p", { class: `label ${isAbnormal(verdict) ? "abnormal" : "normal"}` }, label, p),
     made("div", { class: strange ? "strange" : isAbnormal(verdict) ? "abnormal" : "normal" }, bar(verdict)),
@@ -160,15 +161,18 @@ function studyCard(study) {
 }
 
 const known = new Map(); // cards of models by part
+let shownModels = [];
 
 async function showModels(parts) {
   const offered = [...part.options].map((each) => each.dataset.card); // a part that is found may have no model
-  const wanted = [...new Set(parts)].filter((each) => offered.includes(each));
+  const wanted = [...new Set(parts)].filter((each) => each && offered.includes(each));
+  shownModels = wanted;
   for (const each of wanted) {
     if (!known.has(each)) known.set(each, fetch(`v1/model/${each}`).then((got) => (got.ok ? got.json() : null), () => null));
   }
   const found = (await Promise.all(wanted.map((each) => known.get(each)))).filter(Boolean);
-  $("cards").replaceChildren(...found.flatMap(modelCard));
+  if (shownModels !== wanted) return; // others are wanted by now
+  $("cards").replaceChildren(...found.map(modelCard));
   $("model-title").textContent = found.length > 1 ? "Models" : "Model";
   $("model").hidden = found.length === 0;
 }
@@ -187,11 +191,11 @@ function modelCard(model) {
     "AUC on valid": model.valid_auc && `${auc(model.valid_auc)}, by study; flattered, as the model was chosen by it`,
     Takes: model.input,
     Calibrated: `logits divided by ${model.temperature.toFixed(2)}, fitted on valid`,
-    "Not for": "decisions on patients, other parts of the body, images that are no radiographs",
+    "Not for": "decisions on patients; parts of the body that it was not trained on; images that are no radiographs",
   };
   const rows = Object.entries(facts).filter(([, value]) => value);
-  return [made("h3", {}, model.part),
-    made("dl", { class: "facts" }, ...rows.flatMap(([name, value]) => [made("dt", {}, name), made("dd", {}, value)]))];
+  return made("section", {}, made("h3", {}, model.part),
+    made("dl", { class: "facts" }, ...rows.flatMap(([name, value]) => [made("dt", {}, name), made("dd", {}, value)])));
 }
 
 function give(list) {

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,10 +24,11 @@ def raising(error: BaseException) -> Callable[[Sequence[str]], int]:
     return main
 
 
-def in_a_process(body: str, **options: object) -> subprocess.Popen[str]:
-    """A command of that body, `main(arguments)`, run as ours are."""
+def in_a_process(body: str, *arguments: str, before: Sequence[str] = (), **options: object) -> subprocess.Popen[Any]:
+    """A command of that body, `main(arguments)`, run as ours are; by another command, where one is given before it."""
     code = f"import sys\nfrom plumbing.command import run_command\ndef main(arguments):\n{body}\n"
-    line = [sys.executable, "-c", f"{code}sys.exit(run_command('a.command', main, sys.argv[1:]))"]
+    run = f"{code}sys.exit(run_command('a.command', main, sys.argv[1:]))"
+    line = [*before, sys.executable, "-c", run, *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": REPOSITORY}
     return subprocess.Popen(line, **(pipes | options))  # type: ignore[call-overload]
 
@@ -109,6 +111,31 @@ def test_output_to_a_full_device_is_one_line(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
     assert errors.startswith("a.command: a file: No space left on device;")
+
+
+def test_closed_outputs_are_no_error_and_no_file_takes_their_number(tmp_path: Path) -> None:
+    """Flushing stdout ended the command; what libraries print would have gone into the first file opened."""
+    body = (
+        "    print('x')\n    import os\n    with open(arguments[0], 'w'):\n        os.write(1, b'stray')\n    return 0"
+    )
+    closing = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh"]
+    process = in_a_process(body, str(tmp_path / "file"), before=closing)
+    process.communicate(timeout=30)
+    assert (process.returncode, (tmp_path / "file").read_text()) == (0, "")
+
+
+def test_an_error_line_holds_nothing_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command("a.command", raising(DataError("\x1b[31mred: no such file")), []) == 2
+    assert capsys.readouterr().err == "a.command: \\x1b[31mred: no such file\n"
+    assert run_command("a.command", raising(OSError(errno.EACCES, "closed", "\x1b[31mred")), []) == 2
+    assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("encoding", "written"), [("utf-8", b"\xff\n"), ("ascii", b"\\udcff\n")])
+def test_a_name_that_is_no_utf_8_is_written_where_stdout_is_strict(encoding: str, written: bytes) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"}
+    process = in_a_process("    print('\\udcff')\n    return 0", text=False, env=environment)
+    assert (process.communicate(timeout=30), process.returncode) == ((written, b""), 0)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), ValueError("ours")])

@@ -1,6 +1,5 @@
 """Every way to ask a model says what training stored, on all test images of a search on real radiographs."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ def test_all_test_images_get_the_stored_probability_in_every_way(
     if not radiographs.is_dir():
         pytest.skip(f"{radiographs} is absent: it holds the real radiographs")
     monkeypatch.setattr(agreement, "RADIOGRAPHS", radiographs)
-    best, *together = searched(tmp_path, "XR_HAND", cut, 2, *SMALL)
+    best, *_ = searched(tmp_path, "XR_HAND", cut, 2, *SMALL)
     assert len(best.paths) == 130
     assert np.ptp(best.stored) > 100 * ALLOWED  # else this would prove nothing
 
@@ -30,7 +29,3 @@ def test_all_test_images_get_the_stored_probability_in_every_way(
 
     assert len(found) == 10
     assert {way: apart for way, apart in found.items() if not apart <= ALLOWED} == {}
-    for ensemble in together:
-        assert max(apart for _, apart in differences(ensemble, tmp_path)) <= ALLOWED
-    exchanged = replace(best, paths=best.paths[::-1])  # such answers fail: the comparison can tell
-    assert next(differences(exchanged, tmp_path))[1] > ALLOWED

@@ -1,12 +1,17 @@
 """Whatever is given, the command says what is wrong in one line, and judges what can be judged."""
 
+import csv
 import io
 import json
+import os
 import shutil
 import sqlite3
 import struct
+import subprocess
+import sys
 import zlib
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +25,7 @@ from tests.predict.test_predict import Capsys, command
 from tests.radiographs.test_decoding import png_of_size
 from tests.radiographs.test_dicom import TWELVE, dicom
 
+REPOSITORY = Path(__file__).parents[2]
 FIRST = Image.fromarray(np.arange(64 * 48, dtype=np.uint32).reshape(48, 64).astype(np.uint8))
 SECOND = FIRST.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
 
@@ -47,6 +53,11 @@ BAD = {
     "truncated": (written(Image.fromarray((TWELVE >> 4).astype(np.uint8)))[:300], "damaged"),
     "truncated DICOM": (dicom(TWELVE, 12)[:-100], "damaged DICOM"),
     "DICOM bomb": (dicom(TWELVE, 12, Rows=20_000, Columns=20_000), "20000 x 20000 pixels"),
+    "half an AVIF": (
+        written(FIRST, "AVIF")[:300],
+        "PNG, JPEG, TIFF, GIF, BMP, WebP, JPEG 2000, PPM and DICOM are read",
+    ),
+    "PostScript": (written(FIRST, "EPS"), "not an image of a known kind"),
 }
 ODD = {
     "cmyk": written(FIRST.convert("CMYK"), "JPEG"),
@@ -100,6 +111,50 @@ def test_a_png_that_unpacks_to_more_than_it_tells_gives_no_more() -> None:
     assert not decode(b"\x89PNG\r\n\x1a\n" + body, 8).any()
 
 
+@pytest.mark.parametrize("by", ["", "--json", "--csv"])
+def test_no_name_of_a_file_reaches_a_terminal_as_more_than_a_line(
+    url: str, hands: list[Path], capsys: Capsys, tmp_path: Path, by: str
+) -> None:
+    """A line break in a name looked like another verdict, an escape coloured it; JSON and CSV hold it as it is."""
+    evil, bad = tmp_path / "x\npredict: all good\x1b[31m.png", tmp_path / "y\r\x1b[2K.png"
+    shutil.copy(hands[0], evil)
+    bad.write_text("no image")
+    code, out, err = command(capsys, evil, bad, "--part", "XR_HAND", "--store", url, *filter(None, [by]))
+    assert (code, err.count("\n"), "\x1b" in err, "\r" in err) == (2, 1, False, False)
+    assert "y\\r\\x1b[2K.png: not an image" in err
+    if by == "--json":
+        assert [each["path"] for each in json.loads(out)] == [str(evil), str(bad)]
+    elif by == "--csv":
+        assert [each["path"] for each in csv.DictReader(StringIO(out, newline=""))] == [str(evil), str(bad)]
+    else:
+        assert out.startswith(f"{tmp_path}/x\\npredict: all good\\x1b[31m.png: ")
+        assert (out.count("\n"), "\x1b" in out) == (1, False)
+
+
+@pytest.mark.parametrize("by", ["", "--json", "--csv"])
+def test_a_name_that_is_no_utf_8_is_told_like_another(url: str, hands: list[Path], tmp_path: Path, by: str) -> None:
+    """It ended the batch where stdout takes UTF-8 alone."""
+    named = os.fsencode(tmp_path) + b"/n\xff.png"
+    shutil.copy(hands[0], os.fsdecode(named))
+    arguments = [named, hands[0], "--part", "XR_HAND", "--engine", "onnx", "--store", url, *filter(None, [by])]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "predict", *arguments], capture_output=True, env=environment, cwd=REPOSITORY, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    if by == "--json":
+        assert os.fsencode(json.loads(ended.stdout)[0]["path"]) == named
+    else:
+        assert (named if by else os.fsencode(tmp_path) + b"/n\\udcff.png") in ended.stdout
+
+
+def test_a_batch_is_not_lost_by_a_name_longer_than_any(url: str, hands: list[Path], capsys: Capsys) -> None:
+    code, out, err = command(capsys, "x" * 300, hands[0], "--part", "XR_HAND", "--json", "--store", url)
+    long, read = json.loads(out)
+    assert (code, long["error"], read["path"]) == (2, "File name too long", str(hands[0]))
+    assert err.count("\n") == 1
+
+
 def refused(capsys: Capsys, *arguments: object) -> str:
     """The one line of a command that could do nothing."""
     code, out, err = command(capsys, *arguments)
@@ -112,6 +167,12 @@ def test_a_model_of_another_part_is_named_with_its_part(url: str, hands: list[Pa
     other = choose(url, "all_parts", None).name
     told = refused(capsys, hands[0], "--part", "XR_HAND", "--model", other, "--store", url)
     assert f"model {other} is of all_parts, not of XR_HAND; give --part all_parts" in told
+
+
+def test_a_batch_of_more_than_memory_holds_is_refused(url: str, hands: list[Path], capsys: Capsys) -> None:
+    """It ended in a MemoryError and its traceback."""
+    told = refused(capsys, hands[0], "--part", "XR_HAND", "--batch-size", "100000000", "--store", url)
+    assert "--batch-size: 100000000 is above 1024; give 1024 or less" in told
 
 
 def test_a_store_without_a_finished_trial_says_so(hands: list[Path], capsys: Capsys, tmp_path: Path) -> None:

@@ -112,6 +112,23 @@ def test_an_ensemble_predicts_only_where_it_is_named(folder: Path) -> None:
     assert [choose(url, TASK, name).name for name in (NAME, "ensemble")] == [NAME, NAME]
 
 
+@pytest.mark.parametrize("taken", ["model_name", "name_code", "best", "ensemble", "", "a\nb", "a\x1b[31m", "x" * 101])
+def test_an_ensemble_may_not_take_the_name_of_another_model(folder: Path, capsys: Capsys, taken: str) -> None:
+    """It would answer in that model's place."""
+    url = f"sqlite:///{folder / 'results.db'}"
+    store = Store.open(url)
+    begun = store.searches()
+    (larger,) = (each for each in store.trials() if each.model_name == "larger_0000")
+    name = getattr(larger, taken) if taken in ("model_name", "name_code") else taken
+    code, out, err = command(capsys, "--part", TASK, "--name", name, "--store", url)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err[:-1].isprintable()
+    assert err.startswith("predict.ensemble: --name ")
+    assert "; give another --name" in err or "give letters, digits" in err
+    assert store.searches() == begun
+    store.close()
+
+
 def test_the_command_tells_members_figures_and_what_to_expect(folder: Path, capsys: Capsys) -> None:
     url = f"sqlite:///{folder / 'results.db'}"
     code, out, _ = command(capsys, "--part", TASK, "--name", NAME, "--store", url)

@@ -85,7 +85,7 @@ def test_every_architecture_as_a_whole_model_agrees_with_keras(
     spread(network, tail.get_layer("logits"), grey)
     network.save(tmp_path / "whole.keras")
 
-    found = load_onnx(tmp_path / "whole.keras", name, None)(grey, 5).probability
+    found = load_onnx(tmp_path / "whole.keras", name, 1 if classes == 2 else 14, None)(grey, 5).probability
 
     expected = network.predict_on_batch(grey)
     assert found.shape == (5, 1 if classes == 2 else 14)
@@ -209,7 +209,7 @@ def test_a_layer_without_a_translation_is_named(build: Build, told: str, tmp_pat
     with pytest.raises(UnknownLayer, match=told):
         to_whole_onnx(path, {})
     with pytest.raises(ModelError, match="leave --engine onnx out"):
-        load_onnx(path, "own", None)
+        load_onnx(path, "own", 1, None)
 
 
 def test_a_layer_used_twice_is_named(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_damaged_file_is_one_line(url: str, tmp_path: Path) -> None:
         file.writestr("config.json", "{}")
     for name in ("cut", "empty", "absent"):
         with pytest.raises(ModelError, match="cannot be read"):
-            load_onnx(tmp_path / f"{name}.keras", name, None)
+            load_onnx(tmp_path / f"{name}.keras", name, 1, None)
 
 
 def test_arrays_that_lie_in_another_file_are_refused(tmp_path: Path) -> None:
@@ -266,4 +266,4 @@ def test_arrays_that_lie_in_another_file_are_refused(tmp_path: Path) -> None:
         for name, content in parts.items():
             archive.writestr(name, content)
     with pytest.raises(ModelError, match="lies in another file"):
-        load_onnx(path, "own", None)
+        load_onnx(path, "own", 1, None)

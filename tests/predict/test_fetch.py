@@ -5,7 +5,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from plumbing.errors import DataError, UsageError
 from predict.fetch import MOST_REDIRECTS, fetch, is_public
 
 CONTENT = bytes(range(256)) * 1000
+DRIPPED = b"HTTP/1.0 200 OK\r\nContent-Length: 80\r\n\r\n" + bytes(80)  # in 6 seconds
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -49,9 +50,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def drip(self) -> None:
-        """A head that never ends, a byte now and then: no single wait is long."""
-        while not ended.wait(0.02):
-            self.wfile.write(b"H")
+        """A whole answer, a byte now and then: no single wait is long, all of them are."""
+        for byte in DRIPPED:
+            self.wfile.write(bytes([byte]))
+            if ended.wait(0.05):
+                return
 
     def endless(self) -> None:
         self.answer(200, b"")
@@ -106,6 +109,17 @@ def test_addresses_of_this_machine_are_refused_unless_allowed(server: str) -> No
             fetch(f"http://{host}:{port}/good")
     with pytest.raises(UsageError, match="is no public address"):
         predict.calculate_binary("best", "XR_HAND", f"{server}/good", store="sqlite:///absent.db")
+    assert asked == []
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_host_that_also_has_an_address_of_this_machine_is_refused(
+    server: str, monkeypatch: pytest.MonkeyPatch, turned: bool
+) -> None:
+    addresses = [("127.0.0.1", int(server.rsplit(":", 1)[1])), ("8.8.8.8", 1)]
+    resolve_to(monkeypatch, *(reversed(addresses) if turned else addresses))
+    with pytest.raises(UsageError, match=r"127\.0\.0\.1 is no public address"):
+        fetch("http://two.addresses/good", seconds=4)
     assert asked == []
 
 
@@ -219,10 +233,52 @@ def test_too_much_is_refused_whether_told_before_or_not(server: str) -> None:
             fetch(f"{server}/{path}", allow_private=True, most_bytes=len(CONTENT) - 1)
 
 
-def test_a_server_that_drips_is_left_at_the_time_limit(server: str) -> None:
-    with pytest.raises(DataError, match=r"not fetched within 0\.5 s"):
-        fetch(f"{server}/drip", allow_private=True, seconds=0.5)
-    assert asked == ["/drip"] or asked == []  # a busy machine may not get so far
+@pytest.mark.parametrize("seconds", [1, 3])  # while the head drips in, and the content
+def test_a_server_that_drips_is_left_at_the_time_limit(server: str, seconds: float) -> None:
+    with pytest.raises(DataError, match=rf"not fetched within {seconds} s"):
+        fetch(f"{server}/drip", allow_private=True, seconds=seconds)
+    assert asked == ["/drip"]  # else it was left for another reason
+
+
+def test_a_lookup_that_takes_long_is_left_at_the_time_limit(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    look_up, answered = socket.getaddrinfo, threading.Event()
+
+    def late(host: str, *rest: object, **options: object) -> object:
+        ended.wait(10)
+        answered.set()
+        return look_up(host, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", late)
+    with pytest.raises(DataError, match=r"not fetched within 0\.2 s"):
+        fetch(f"{server}/good", allow_private=True, seconds=0.2)
+    assert not answered.is_set()
+
+
+def test_an_address_that_is_silent_leaves_time_for_the_next(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with silent() as port:
+        resolve_to(monkeypatch, ("127.0.0.1", port), ("127.0.0.1", int(server.rsplit(":", 1)[1])))
+        assert fetch("http://two.addresses/good", allow_private=True, seconds=4) == CONTENT
+        resolve_to(monkeypatch, ("127.0.0.1", port))
+        with pytest.raises(DataError, match=r"not fetched within 0\.5 s"):
+            fetch("http://silent/good", allow_private=True, seconds=0.5)
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """A port whose queue is full: connections to it are neither made nor refused."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
+    """Let any name have these addresses."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
 
 def test_a_server_that_is_gone_is_told() -> None:

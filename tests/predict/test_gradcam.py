@@ -1,6 +1,7 @@
 """Heat maps: of every architecture and cut, of models of users, against a closed form, and as the command's files."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,37 @@ def test_the_command_numbers_the_heat_maps_of_several_images_and_passes_over_the
     assert code == 2
     assert len(json.loads(told)) == 3  # nothing else on stdout
     assert sorted(each.name for each in tmp_path.glob("heat*")) == ["heat-1.png", "heat-3.png"]
+
+
+@pytest.mark.parametrize("by", ["--json", "--csv"])
+def test_heat_maps_that_cannot_be_written_are_one_line_and_the_verdicts_stay_whole(
+    url: str, hands: list[Path], capsys: Capsys, tmp_path: Path, by: str
+) -> None:
+    """The first ended the command, and left half a JSON document."""
+    (tmp_path / "file").write_text("no folder")
+    given = (*hands[:2], "--part", "XR_HAND", "--store", url, by)
+    code, told, error = command(capsys, *given, "--gradcam", tmp_path / "file" / "heat.png")
+    assert (code, told) == (2, command(capsys, *given)[1])
+    first = tmp_path / "file" / "heat-1.png"
+    assert error.startswith(f"predict: --gradcam: heat maps not drawn: 2, the first {first}: ")
+    assert error.count("\n") == 1
+
+
+def test_a_heat_map_is_of_what_was_judged_though_it_can_be_read_once(
+    url: str, hands: list[Path], capsys: Capsys, tmp_path: Path
+) -> None:
+    """The file was read a second time, where a pipe is empty and another file may have changed."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(hands[0].read_bytes())  # some 2 KB; a pipe holds 64
+    try:
+        for image, out in ((f"/dev/fd/{reading}", "piped.png"), (hands[0], "read.png")):
+            given = (image, "--part", "XR_HAND", "--store", url, "--gradcam", tmp_path / out)
+            code, _, error = command(capsys, *given)
+            assert (code, error) == (0, "")
+    finally:
+        os.close(reading)
+    assert (tmp_path / "piped.png").read_bytes() == (tmp_path / "read.png").read_bytes()
 
 
 def test_a_heat_map_never_replaces_an_image_and_is_a_png(

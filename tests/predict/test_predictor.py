@@ -1,5 +1,6 @@
 """The Python API: images in memory, studies, folders, thresholds."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import predict
 from plumbing.errors import DataError, UsageError
 from predict.predictor import Predictor
 from predict.verdicts import Unread, Verdict
+from radiographs.augmentation import view_of
+from radiographs.decoding import decode
 from results.store import Store
 
 
@@ -35,6 +38,17 @@ def test_an_array_that_is_no_image_is_told(hand: Predictor, array: np.ndarray) -
         hand.image(array)
 
 
+def test_an_array_of_floats_from_0_to_1_gets_the_verdict_of_its_8_bits(hand: Predictor, hands: list[Path]) -> None:
+    grey = np.asarray(Image.open(hands[0]).convert("L"))
+    found = hand.image((grey / 255).astype(np.float32))
+    assert found.raw_probability == pytest.approx(hand.image(grey).raw_probability, abs=1e-6)
+
+
+def test_a_path_with_a_nul_is_told(hand: Predictor) -> None:
+    with pytest.raises(DataError, match="no path: embedded null byte"):
+        hand.image("a\0b.png")
+
+
 def test_a_study_is_judged_by_the_mean_of_its_images_and_warns_of_those_unread(
     hand: Predictor, hands: list[Path], tmp_path: Path
 ) -> None:
@@ -43,7 +57,7 @@ def test_a_study_is_judged_by_the_mean_of_its_images_and_warns_of_those_unread(
     alone = [hand.image(each).raw_probability for each in hands[:2]]
     assert found.raw_probability == pytest.approx(np.mean(alone))
     assert found.images == 2
-    (warning,) = found.warnings
+    *_, warning = found.warnings  # before it perhaps that an image is not of the trained kind
     assert warning.startswith(f"{tmp_path / 'cut.png'}: ")
 
 
@@ -76,6 +90,24 @@ def test_a_folder_gives_a_verdict_a_file_whatever_lies_between(
 def test_the_batch_size_changes_nothing(hand: Predictor, hands: list[Path]) -> None:
     whole, one = list(hand.images(hands)), list(Predictor(hand.model, batch_size=1).images(hands))
     assert [each.raw_probability for each in one] == pytest.approx([each.raw_probability for each in whole], abs=1e-5)  # type: ignore[union-attr]
+
+
+def test_views_are_averaged_the_same_each_time_and_the_first_is_the_image(
+    hand: Predictor, hands: list[Path], url: str
+) -> None:
+    alone, three = hand.image(hands[0]), predict.load("XR_HAND", store=url, views=3)
+    grey = decode(hands[0].read_bytes(), hand.size)
+    digest = hashlib.blake2b(grey.tobytes(), digest_size=16).hexdigest()
+    views = [hand.in_memory(view_of(grey, "light", digest, view)).raw_probability for view in (1, 2)]
+    found = three.image(hands[0])
+    assert found.raw_probability == pytest.approx(np.mean([alone.raw_probability, *views]), abs=1e-5)
+    assert len({alone.raw_probability, *views}) == 3  # else this would prove nothing
+    assert found.raw_probability == three.image(hands[0]).raw_probability
+    assert found.is_strange == alone.is_strange
+
+
+def test_no_file_gives_no_verdict(hand: Predictor) -> None:
+    assert list(hand.images([])) == []
 
 
 def test_thresholds_chosen_on_valid_are_of_studies_and_give_there_what_they_promise(url: str, store: Store) -> None:

@@ -3,9 +3,13 @@
 import base64
 import io
 import json
+import re
+import shlex
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,7 +30,7 @@ from predict.page.limits import MIB, Limits
 from predict.serve import main
 from radiographs.decoding import decode
 from results.store import Store
-from tests.predict.serving import Answer, Server, form, serving
+from tests.predict.serving import REPOSITORY, Answer, Server, form, serving
 from tests.predict.test_bad_input import BAD
 from tests.predict.test_predict import Capsys, command
 
@@ -437,3 +441,25 @@ def test_ctrl_c_ends_it_at_once_with_one_line(url: str, tmp_path: Path, is_ready
         assert server.process.wait(60) == 130
     assert told.read_text().splitlines()[-1] == "predict.serve: interrupted"
     assert "Traceback" not in told.read_text()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on the path")
+def test_the_documents_call_by_curl_is_answered(server: Server, hands: list[Path], tmp_path: Path) -> None:
+    (line,) = re.findall(r"^    (curl .+)$", (REPOSITORY / "docs" / "page.md").read_text(), re.MULTILINE)
+    for name, image in zip(("hand1.png", "hand2.png"), hands, strict=False):
+        shutil.copy(image, tmp_path / name)
+    given = shlex.split(line.replace("http://127.0.0.1:8000", server.url))
+    ended = subprocess.run([given[0], "--silent", *given[1:]], cwd=tmp_path, capture_output=True, check=True)
+    answer = json.loads(ended.stdout)
+    assert [each["path"] for each in answer["images"]] == ["hand1.png", "hand2.png"]
+    assert answer["study"]["images"] == 2
+
+
+def test_the_container_holds_all_that_the_server_imports(tmp_path: Path) -> None:
+    folders = re.findall(r"^COPY (\w+) \1$", (REPOSITORY / "docs" / "Dockerfile").read_text(), re.MULTILINE)
+    for folder in folders:
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
+    code = "import predict.serve, predict.page.app, predict.page.offered, spaces.tensorflow_runtime, predict.onnx_model"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.stderr == ""
+    assert "predict" in folders

@@ -112,6 +112,30 @@ def test_bits_above_those_stored_are_not_seen() -> None:
     assert np.array_equal(decode(dicom(dirty, 12), 24), decode(dicom(TWELVE, 12), 24))
 
 
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+@pytest.mark.parametrize(
+    ("padding", "bits", "elements"),
+    [
+        (65535, 16, {"PixelPaddingValue": 65535}),
+        (60000, 16, {"PixelPaddingValue": 65535, "PixelPaddingRangeLimit": 59000}),
+        (-2000, 16, {"PixelPaddingValue": -2000}),
+        (4095, 12, {"PixelPaddingValue": 65535}),  # of it 12 bits are stored
+    ],
+)
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_is_black_and_does_not_count_for_the_range(
+    syntax: UID, padding: int, bits: int, elements: dict[str, int], photometric: str
+) -> None:
+    """One pixel of 65535 made an image of twelve bits nearly black."""
+    values = np.clip(TWELVE.astype(np.int32), 1, 4094)
+    inside = np.arange(values.size).reshape(values.shape) % 50 > 0
+    padded = np.where(inside, values, padding).astype(np.int16 if padding < 0 else np.uint16)
+    found = decode(dicom(padded, bits, syntax, PhotometricInterpretation=photometric, **elements), 24)
+    ends = values[inside].min(), values[inside].max()
+    shown = spread(values, *ends) if photometric == "MONOCHROME2" else spread(-values, -ends[1], -ends[0])
+    assert np.array_equal(found, np.where(inside, shown, 0))
+
+
 @pytest.mark.parametrize("function", [None, "LINEAR", "LINEAR_EXACT", "SIGMOID"])
 @pytest.mark.parametrize(("slope", "intercept"), [(None, None), (1, 0), (2, -1024), (0.25, 10.5)])
 def test_windows_are_pydicoms_after_the_rescale(function: str | None, slope: float, intercept: float) -> None:
@@ -230,6 +254,14 @@ def test_a_file_without_preamble_is_known_by_its_meta_information() -> None:
         (dicom(TWELVE.astype(np.uint32), 32), "32 bits stored"),
         (dicom(EIGHT, 8, PhotometricInterpretation="HSV"), "1 samples a pixel of HSV"),
         (dicom(EIGHT, 8, WindowCenter=5, WindowWidth=0), "window of width 0"),
+        (dicom(EIGHT, 8, WindowCenter=np.nan, WindowWidth=9), "window of centre nan and width 9"),
+        (dicom(EIGHT, 8, WindowCenter=5, WindowWidth=np.inf), "window of centre 5 and width inf"),
+        (dicom(TWELVE << 4, 12, HighBit=15), "high bit 15 of 12 bits stored; 11 is read"),
+        (dicom(TWELVE, 16, PixelPaddingValue=0, PixelPaddingRangeLimit=4095), "padding alone"),
+        (
+            dicom(EIGHT, 8, PhotometricInterpretation="ABC_31").replace(b"ABC_31", b"A\x1b[31m"),
+            r"1 samples a pixel of A\\x1b\[31m",
+        ),
         (dicom(EIGHT, 8, WindowCenter=5, WindowWidth=9, VOILUTFunction="CUBIC"), "unknown VOI LUT function, CUBIC"),
         (dicom(EIGHT, 8).replace(b"\x02\0\x10\0UI", b"\x02\0\x10\0FD"), "damaged DICOM"),  # 20 bytes of 8 each
         (dicom(EIGHT, 8)[:-50], "damaged DICOM"),

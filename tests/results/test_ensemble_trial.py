@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from plumbing.errors import ModelError, StoreError
+from plumbing.errors import ModelError, StoreError, UsageError
 from results.ensemble_trial import candidates, make_ensemble
 from results.evaluation import measures
 from results.records import EXPECTED_AUC, FINISHED, ImageList, Measure, NewSearch, NewTrial, Search, Trial, TrialResult
@@ -23,9 +23,19 @@ def listed(split: str, studies: int) -> ImageList:
 
 
 def searched(
-    store: Store, new: NewTrialMaker, name: str, kept: int, data: str = "d1", studies: int = STUDIES
+    store: Store,
+    new: NewTrialMaker,
+    name: str,
+    kept: int,
+    data: str = "d1",
+    studies: int = STUDIES,
+    knowing: float = 1.2,
 ) -> Search:
-    """A search of six trials that are about equally good and err apart; it kept the models of the best `kept`."""
+    """A search of six trials that are about equally good and err apart; it kept the models of the best `kept`.
+
+    Args:
+        knowing: how far apart the classes are, in standard deviations.
+    """
     for split in ("train", "valid", "test"):
         store.save_image_list(data, "XR_HAND", split, listed(split, studies))
     search = store.create_search(
@@ -36,7 +46,7 @@ def searched(
     for _ in range(6):
         found, given = list[Measure](), {}
         for split in ("valid", "test"):
-            scores = generator.normal(size=studies) + 1.2 * (np.arange(studies) % 2)
+            scores = generator.normal(size=studies) + knowing * (np.arange(studies) % 2)
             given[split] = (1 / (1 + np.exp(-scores)))[:, None].astype(np.float32)
             found += measures(split, listed(split, studies), given[split])
         value = next(each.value for each in found if (each.level, each.metric) == ("study", "auc"))
@@ -89,12 +99,16 @@ def test_only_kept_models_on_the_data_of_the_best_are_chosen_from_and_all_trials
     first = searched(store, new_trial, "hand", kept=2)
     second = searched(store, new_trial, "hands", kept=3)
     searched(store, new_trial, "none kept", kept=0)
-    other = searched(store, new_trial, "other data", kept=0, data="d2")
+    other = searched(store, new_trial, "other data", kept=2, data="d2", knowing=0.3)
     found = candidates(store, "XR_HAND")
     assert {trial.search_id for trial in found.trials} == {first.id, second.id}
     assert (len(found.trials), found.library.kept.sum(), found.data_hash) == (12, 5, "d1")
     assert [bool(each.model_path) for each in found.trials] == found.library.kept.tolist()
     assert other.id not in set(found.library.search.tolist())
+    better = searched(store, new_trial, "better data", kept=3, data="d3", knowing=2.5)
+    found = candidates(store, "XR_HAND")
+    assert {trial.search_id for trial in found.trials} == {better.id}
+    assert (len(found.trials), found.library.kept.sum(), found.data_hash) == (6, 3, "d3")
 
 
 def test_a_trial_that_another_went_on_from_is_not_chosen_from(store: Store, new_trial: NewTrialMaker) -> None:
@@ -115,6 +129,24 @@ def test_the_same_again_changes_nothing_and_a_name_with_other_members_is_refused
     with pytest.raises(StoreError, match=r"--name hand: the store has something else \(search\) under that name"):
         make_ensemble(store, "XR_HAND", 3, "hand", "")
     assert store.trials(first.search_id) == [first]
+
+
+@pytest.mark.parametrize("name", ["hand_1", "own-code", "ensemble"])
+def test_a_name_or_name_code_of_another_model_is_refused(store: Store, new_trial: NewTrialMaker, name: str) -> None:
+    """An ensemble of that name would answer in the other's place."""
+    search = searched(store, new_trial, "hand", kept=4)
+    store.start_trial(search.id, new_trial(6, name_code="own-code"))
+    with pytest.raises(StoreError, match=f"^--name {name}: models are called so; give another --name$"):
+        make_ensemble(store, "XR_HAND", 20, name, "")
+    assert store.searches() == [search]
+
+
+@pytest.mark.parametrize("name", ["other_0001", "other_12345", "xception_no_augment_20epochs", "best"])
+def test_a_name_that_a_model_may_get_later_is_refused(store: Store, new_trial: NewTrialMaker, name: str) -> None:
+    searched(store, new_trial, "hand", kept=4)
+    with pytest.raises(UsageError, match=f"^--name {name}: .*; give another --name$"):
+        make_ensemble(store, "XR_HAND", 20, name, "")
+    assert made(store, "other_1").model_name == "other_1"
 
 
 def test_an_ensemble_whose_making_was_killed_is_made_by_the_same_again(

@@ -39,6 +39,7 @@ Capsys = pytest.CaptureFixture[str]
         (("--store", "results.db"), "--store is no database URL"),
         (("--store", "sqlite://"), "a SQLite store needs a file"),
         (("--name", "../up"), "--name '../up': give letters"),
+        (("--name", ""), "--name '': give letters"),
         (("--seed", 10**20), "is above 2147483647"),
         (("--store", "postgresql+psycopg://u@h:port/x"), "--store"),
         (("--workers", 2), "--workers above 1"),
