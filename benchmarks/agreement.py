@@ -32,7 +32,7 @@ from results.store import Store
 from tests.predict.serving import serving
 
 ARCHITECTURE, CUTS = "efficientnet_lite0", ("all", "below_last_block")
-MOST, TOGETHER = 20, "ensemble"
+MOST, TOGETHER = 20, "together"
 OUTSIDE = Path(__file__).with_name("outside.py")
 Raw = NDArray[np.float64]  # (images,)
 

@@ -40,7 +40,7 @@ from spaces import architecture_named
 
 PARTS = ("XR_HAND", "XR_HUMERUS")  # XR_SHOULDER has too few abnormal patients to be searched
 ARCHITECTURE = "efficientnet_lite0"
-KEPT, MOST = 20, 20  # models that an ensemble may be made of, and its picks
+KEPT, MOST, NAME = 20, 20, "together"  # models that an ensemble may be made of, its picks, its name
 LEVELS = {"study": study_cases, "image": image_cases}
 STRENGTHS = tuple(10.0**power for power in range(-6, 3))  # C, among equals on valid the smallest
 SEARCHED, TOGETHER, PLAIN, TUNED = "search", "ensemble", "logistic regression, C = 1", "logistic regression, C by valid"
@@ -150,9 +150,9 @@ def outcome(part: str, url: str) -> dict[str, Found]:
     """The search's best trial, and the ensemble, which there is only where one is better on valid."""
     store = Store.open(url)
     try:
-        make_ensemble(store, part, MOST, TOGETHER, "")
+        make_ensemble(store, part, MOST, NAME, "")
         trials = {str(trial.model_name): trial for trial in store.trials()}
-        names = {SEARCHED: choose(url, part, None).name, TOGETHER: TOGETHER}
+        names = {SEARCHED: choose(url, part, None).name, TOGETHER: NAME}
         return {
             shown: classifier(store, trials[name], choose(url, part, name).temperature)
             for shown, name in names.items()

@@ -166,8 +166,8 @@ class Predictor(Asked):
         return replace(first, probability=np.mean(views, axis=0))
 
     def _at_once(self, network: Network, grey: Sequence[NDArray[np.uint8]]) -> Answer:
-        """For Keras one batch size, so that TensorFlow traces once."""
-        rows = len(grey) if self.engine == ONNX else self.batch_size
+        """For Keras by a power of two of rows: few numbers, because TensorFlow traces the network for each."""
+        rows = len(grey) if self.engine == ONNX else min(self.batch_size, 1 << (len(grey) - 1).bit_length())
         padded = np.zeros((rows, network.size, network.size, 1), np.float32)
         padded[: len(grey), ..., 0] = grey
         return network(padded, len(grey))

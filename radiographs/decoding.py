@@ -31,7 +31,7 @@ MOST_PIXELS = 100_000_000
 # their own when a file is damaged.
 KINDS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP", "JPEG2000", "PPM")
 UNKNOWN = "not an image of a known kind: PNG, JPEG, TIFF, GIF, BMP, WebP, JPEG 2000, PPM and DICOM are read"
-UNKNOWN_TIFF = "a TIFF of a layout that is not read; write it in 8 or 16 bits, black at zero"
+UNKNOWN_TIFF = "a TIFF cut short, or of a layout that is not read; write it in 8 or 16 bits, black at zero"
 TIFF_HEADS = (b"II*\0", b"MM\0*")
 WIDTHS = (8, 16, 32)  # bits
 BAND = 2**20  # pixels that are scaled at once

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from plumbing.command import one_line
@@ -99,12 +100,14 @@ class Asking:
         return await asyncio.wrap_future(waiting.reply)
 
     def _prepare(self, task: str) -> None:
-        while self._waiting:
-            self._answer_next()
         try:
-            self._model(task)
-        except ModelError as broken:
-            print(f"predict.serve: {one_line(str(broken))}", file=sys.stderr, flush=True)
+            while self._waiting:
+                self._answer_next()
+        finally:
+            with suppress(ModelError):
+                self._model(task)
+            if task in self._broken:
+                print(f"predict.serve: {one_line(self._broken[task])}", file=sys.stderr, flush=True)
 
     def _model(self, task: str) -> Loaded:
         """Raises: ModelError where it cannot be used, or is not offered."""
@@ -115,6 +118,9 @@ class Asking:
                 self._loaded[task] = load(self._models[task], self._engine)
             except ModelError as error:
                 self._broken[task] = str(error)
+            except BaseException as error:
+                self._broken[task] = f"model {self._models[task].name} cannot be loaded: {type(error).__name__}"
+                raise
         if task in self._broken:
             raise ModelError(self._broken[task])
         return self._loaded[task]

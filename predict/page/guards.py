@@ -75,7 +75,8 @@ def _refused(status: int, line: str) -> JSONResponse:
 
 
 def _without_port(host: str) -> str:
-    """
+    """The name or address that a Host header gives.
+
     >>> _without_port("[::1]:8000"), _without_port("localhost:80"), _without_port("localhost")
     ('::1', 'localhost', 'localhost')
     """

@@ -131,7 +131,6 @@ def load(model: ChosenModel, engine: str) -> Loaded:
         if isinstance(loaded.gradcam, GradCam):
             grey = {size: np.zeros((size, size), np.uint8) for size in loaded.gradcam.sizes}
             loaded.gradcam.heats([grey] * number, [predictor.classes[-1]] * number)
-    loaded.found([Content("", b"no image")])  # at the first one, Pillow loads what reads rare kinds
     return loaded
 
 

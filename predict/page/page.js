@@ -66,9 +66,10 @@ async function judge() {
 }
 
 async function tellWhySlow(mine) {
-  const health = await fetch("healthz").then((response) => response.json(), () => null);
+  const { parts } = await fetch("v1/parts").then((response) => response.json(), () => ({ parts: [] }));
   if (asking !== mine) return;
-  const why = health?.status === "loading" ? "the models are being loaded" : "the models are at work";
+  const isLoading = parts.some(({ state }) => state === "loading");
+  const why = isLoading ? "the models are being loaded" : "the models are at work";
   tell(`${counted(files.length, "image")} sent; ${why}.`, true);
 }
 

@@ -316,7 +316,7 @@ def test_the_published_function_judges_an_address_as_the_file(
     with serving() as server:
         fetched = f"{server}/image/{hands[0].name}"
         said = predict.calculate_binary("best", "XR_HAND", fetched, store=url, allow_private=True)
-        with pytest.raises(DataError, match="not an image of a known kind; give the address of an image"):
+        with pytest.raises(DataError, match=r"not an image of a known kind: .* are read; give the address of an image"):
             predict.calculate_binary("best", "XR_HAND", f"{server}/good", store=url, allow_private=True)
     assert said == predict.calculate_binary("best", "XR_HAND", hands[0].as_uri(), store=url)
     for same in (f"file:{hands[0]}", f"FILE://localhost{hands[0]}"):

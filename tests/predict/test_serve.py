@@ -25,10 +25,10 @@ from plumbing.command import run_command
 from predict.chosen import choose
 from predict.gradcam import GradCam
 from predict.heat import layer
-from predict.page import answers
+from predict.page import answers, site
 from predict.page.limits import MIB, Limits
 from predict.serve import main
-from radiographs.decoding import decode
+from radiographs.decoding import UNKNOWN, decode
 from results.store import Store
 from tests.predict.serving import REPOSITORY, Answer, Server, form, serving
 from tests.predict.test_bad_input import BAD
@@ -118,7 +118,8 @@ def test_bad_files_have_their_error_and_all_good_ones_their_verdict(
 
 def test_of_bad_files_alone_there_is_no_study(server: Server) -> None:
     answer = server.post([("a.png", b""), ("b.png", b"b")], part=HAND, study="true", heat="true").json
-    assert [each["error"] for each in answer["images"]] == ["empty file", "not an image of a known kind"]
+    errors = [each["error"].partition(":")[0] for each in answer["images"]]
+    assert errors == ["empty file", UNKNOWN]
     assert (answer["study"], answer["no_study"]) == (None, "none of the images can be read")
 
 
@@ -399,6 +400,20 @@ def test_a_gone_model_is_left_out(url: str, tmp_path: Path) -> None:
         assert "left out: the file of model" in server.told()
         told = refusal(server.post([("a.png", b"a")]), 422)
         assert told == "no model of all_parts is there to find out the part; give one of XR_HAND"
+
+
+@pytest.mark.parametrize(
+    ("tasks", "options"),
+    [
+        ((HAND,), [HAND]),
+        ((HAND, "all_parts"), ["let it find out", HAND]),
+        ((HAND, "XR_WRIST"), ["choose one", HAND, "XR_WRIST"]),
+        ((HAND, "XR_WRIST", "all_parts"), ["let it find out", HAND, "XR_WRIST"]),
+        (("all_parts",), ["let it find out"]),
+    ],
+)
+def test_the_page_offers_to_find_out_where_a_model_can(tasks: tuple[str, ...], options: list[str]) -> None:
+    assert re.findall(r"<option.*>(.+)</option>", site.page(tasks, LIMITS)) == options
 
 
 def ended(capsys: Capsys, *arguments: object) -> str:

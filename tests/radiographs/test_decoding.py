@@ -203,9 +203,10 @@ def test_other_kinds_are_read_too(kind: str) -> None:
     assert np.array_equal(decode(content, 16), plain(Image.open(io.BytesIO(content)), 16))
 
 
-def test_a_tiff_that_pillow_has_no_layout_for_is_told_as_one() -> None:
-    with pytest.raises(Unreadable, match="a TIFF of a layout that is not read"):
-        decode(tiff(GREY.astype(np.uint16), white_is_zero=True, big=True), 8)
+def test_a_tiff_that_pillow_has_no_layout_for_or_no_tags_of_is_told_as_one() -> None:
+    for content in (tiff(GREY.astype(np.uint16), white_is_zero=True, big=True), tiff(GREY)[:500]):
+        with pytest.raises(Unreadable, match="a TIFF cut short, or of a layout that is not read"):
+            decode(content, 8)
 
 
 def test_a_reason_is_one_line_that_a_terminal_shows_as_it_is() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from plumbing.errors import DataError
 from radiographs import pixels
-from radiographs.decoding import decode
+from radiographs.decoding import UNKNOWN, decode
 from radiographs.pixels import DIGEST_BYTES, PixelStore, digest_of
 from radiographs.table import scan
 from tests.radiographs.conftest import Mura
@@ -26,7 +26,7 @@ BUILD = """
 import os, sys
 from pathlib import Path
 from radiographs import pixels
-from radiographs.decoding import decode
+from radiographs.decoding import UNKNOWN, decode
 from radiographs.table import scan
 root, folder, log, dies_at = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -219,7 +219,7 @@ def test_unreadable_images_are_told_and_the_others_decoded(small: Mura, tmp_path
     (small.root / broken[1]).write_bytes(b"no image")
     store = PixelStore(tmp_path / "pixels")
     digests = store.digests(small.root, paths_of(small.root))
-    expected = {digests[broken[0]]: "empty file", digests[broken[1]]: "not an image of a known kind"}
+    expected = {digests[broken[0]]: "empty file", digests[broken[1]]: UNKNOWN}
     for _ in range(2):  # the second time nothing else is left to decode
         assert store.decode_missing(small.root, digests, SIZE) == expected
     assert len(store.pixels(SIZE)) == 22

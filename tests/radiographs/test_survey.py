@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from radiographs import survey as survey_module
+from radiographs.decoding import UNKNOWN
 from radiographs.survey import BINS, SIDE, grey_shares, survey
 from radiographs.table import scan
 from tests.radiographs.conftest import Mura
@@ -34,7 +35,7 @@ def test_unreadable_files_are_named_and_the_rest_stay_aligned(small: Mura) -> No
     found = survey(small.root, scan(small.root).images)
 
     assert {left.path: left.reason for left in found.unreadable} == {
-        damaged: "not an image of a known kind",
+        damaged: UNKNOWN,
         empty: "empty file",
     }
     assert len(found.images) == len(found.pixels) == 22

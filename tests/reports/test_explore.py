@@ -16,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from plumbing.command import run_command
+from radiographs.decoding import UNKNOWN
 from radiographs.splits import SPLITS
 from radiographs.synthetic import LEAST_PATIENTS, draw_dataset
 from reports import explore
@@ -199,7 +200,7 @@ def test_only_the_part_asked_for_is_read(data: Path) -> None:
 def test_an_unreadable_file_is_left_out_and_named(data: Path, run: Explore, tmp_path: Path) -> None:
     planted = plant(data, "train/XR_HAND/patient90001/study1_positive/image1.png", b"no picture")
     assert run(data).code == 0
-    assert csv(tmp_path, "left_out").to_numpy().tolist() == [[planted, "not an image of a known kind"]]
+    assert csv(tmp_path, "left_out").to_numpy().tolist() == [[planted, UNKNOWN]]
     assert planted in page(tmp_path).text
 
 
