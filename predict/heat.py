@@ -25,6 +25,7 @@ COLOURS = (
 Heat = NDArray[np.float32]  # (height, width)
 MOST_OPAQUE = 0.6  # at the most heat: the bone below stays visible
 HOTTEST = 0.1  # share of the pixels that the line is drawn around
+MOST_WIDE = 2048  # pixels of a side: more takes minutes, and a screen shows no more
 LEAST_WIDTH = 360  # pixels that the legend needs
 LINE, EDGE = (255, 255, 255), (0, 0, 0)  # the line has a dark edge, to be seen on white bone
 
@@ -46,11 +47,14 @@ def overlay(grey: NDArray[np.uint8], heat: Heat, title: str) -> Image.Image:
         grey: (height, width), the image at its own sides.
         heat: of any sides, covering the whole image; 0..1.
         title: what the heat is, for the legend.
-    Returns: RGB; as wide as the image, or wider where that is too narrow for the legend, which stands below it.
+    Returns: RGB; as wide as the image, or wider where that is too narrow for the legend, which stands below it. An
+        image with a side above `MOST_WIDE` is made smaller.
     """
-    height, width = grey.shape
+    shown = Image.fromarray(grey)
+    shown.thumbnail((MOST_WIDE, MOST_WIDE))
+    width, height = shown.size
     over = spread(heat, width, height)
-    picture = Image.composite(_coloured(over), Image.fromarray(grey).convert("RGB"), _mask(over * MOST_OPAQUE))
+    picture = Image.composite(_coloured(over), shown.convert("RGB"), _mask(over * MOST_OPAQUE))
     inside, thickness = hottest(over), max(1, min(width, height) // 256)
     picture.paste(EDGE, mask=_mask(_outline(inside, 2 * thickness)))
     picture.paste(LINE, mask=_mask(_outline(inside, thickness)))

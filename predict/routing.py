@@ -197,7 +197,7 @@ def _remarks(found: Verdict) -> tuple[str, ...]:
 def _doubt(found: Verdict) -> tuple[str, ...]:
     if found.probability >= SURE:
         return ()
-    return ("the part is uncertain; give --part where it is known",)
+    return ("the part is uncertain; give the part where it is known",)
 
 
 def _by_itself(verdict: Verdict) -> Verdict:

@@ -16,7 +16,7 @@ from plumbing.errors import ModelError
 from predict.__main__ import main
 from predict.chosen import ChosenModel
 from predict.gradcam import GradCam
-from predict.heat import COLOURS, LEAST_WIDTH, hottest, overlay, spread
+from predict.heat import COLOURS, LEAST_WIDTH, MOST_WIDE, hottest, overlay, spread
 from predict.predictor import Predictor
 from search.own_model import save_whole
 from spaces import ARCHITECTURES
@@ -211,8 +211,8 @@ def test_an_overlay_leaves_cold_pixels_as_they_are_and_stands_at_the_images_own_
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (10000, 10), (10, 10000)])
 def test_an_image_of_odd_sides_is_drawn_whole(height: int, width: int) -> None:
     drawn = overlay(np.zeros((height, width), np.uint8), np.ones((2, 2), np.float32), "x")
-    assert drawn.width == max(width, LEAST_WIDTH)
-    assert drawn.height > height
+    assert drawn.width == max(min(width, MOST_WIDE), LEAST_WIDTH)
+    assert drawn.height > min(height, MOST_WIDE)
 
 
 def command(capsys: Capsys, *arguments: object) -> tuple[int, str, str]:

@@ -148,7 +148,7 @@ def test_a_part_with_the_largest_sum_but_not_the_likeliest_class_is_found_and_ca
     verdict = router.image(path)
     assert predict.load(ALL_PARTS, store=routed).image(path).label == "XR_ELBOW normal"
     assert verdict.part == "XR_HAND"
-    assert verdict.warnings == ("the part is uncertain; give --part where it is known",)
+    assert verdict.warnings == ("the part is uncertain; give the part where it is known",)
     assert router.image(image(tmp_path, HAND)).warnings == ()
 
 

@@ -26,7 +26,7 @@ BUILD = """
 import os, sys
 from pathlib import Path
 from radiographs import pixels
-from radiographs.decoding import UNKNOWN, decode
+from radiographs.decoding import decode
 from radiographs.table import scan
 root, folder, log, dies_at = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
