@@ -4,10 +4,12 @@ import warnings
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from plumbing.errors import ModelError
 from predict.chosen import ChosenModel
@@ -80,8 +82,17 @@ def answer_of(outputs: list[NDArray[Any]], kind: TrainedKind | None) -> Answer:
     """
     if not ((outputs[0] >= 0) & (outputs[0] <= 1)).all():
         raise ModelError("the model's output is no probability: its file is damaged; search again")
-    strange = None if kind is None else distances(kind, outputs[1]) > kind.threshold
-    return Answer(np.asarray(outputs[0], np.float64), strange)
+    probability = np.asarray(outputs[0], np.float64)
+    if kind is None:
+        return Answer(probability, None)
+    with _libraries().limit(limits=1, user_api="blas"):
+        return Answer(probability, distances(kind, outputs[1]) > kind.threshold)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """More threads of BLAS wait for work for a while after a product, on the cores that the network's would use."""
+    return ThreadpoolController()
 
 
 def load_network(model: ChosenModel, engine: str) -> Network:

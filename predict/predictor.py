@@ -1,8 +1,9 @@
 """A stored model on images: in memory, as files, as the studies that they belong to, as folders."""
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from radiographs.parts import class_names
 from results.calibration import apply_temperature
 
 BATCH = 32
+AHEAD = 2  # batches that are asked or decoded while one's verdicts are taken
 Sizes = dict[int, NDArray[np.uint8]]  # an image's grey pixels at each size that a network wants
 HALF = 0.5  # what the leaderboards' sensitivity and specificity are at
 VIEWS_LEVEL = "light"  # of augmentation: what may lie otherwise in another radiograph of the kind
@@ -76,18 +78,25 @@ class Predictor(Asked):
     def images(self, files: Sequence[ImageFile]) -> Iterator[Verdict | Unread]:
         """A verdict for each file, in order; those that cannot be read say why.
 
-        While the network has a batch, threads decode the next.
+        While verdicts are taken the network has the next batch, and threads decode the one after.
         """
-        batches = [files[start : start + self.batch_size] for start in range(0, len(files), self.batch_size)]
-        with ThreadPoolExecutor(processors()) as pool:
-            coming = [pool.submit(self._decode, file) for file in files[: self.batch_size]]
-            for number, batch in enumerate(batches, 1):
-                decoded = [each.result() for each in coming]
-                coming = [pool.submit(self._decode, file) for each in batches[number : number + 1] for file in each]
-                read = [(str(file), each) for file, each in zip(batch, decoded, strict=True) if isinstance(each, dict)]
-                verdicts = iter(self._judged([name for name, _ in read], [grey for _, grey in read]))
-                for file, each in zip(batch, decoded, strict=True):
-                    yield next(verdicts) if isinstance(each, dict) else Unread(str(file), each)
+        with ThreadPoolExecutor(processors()) as decoders, ThreadPoolExecutor(1) as network:
+            coming: deque[Future[list[Verdict | Unread]]] = deque()
+            for start in range(0, len(files), self.batch_size):
+                batch = files[start : start + self.batch_size]
+                decoding = [decoders.submit(self._decode, file) for file in batch]
+                coming.append(network.submit(self._found, batch, decoding))
+                if len(coming) > AHEAD:
+                    yield from coming.popleft().result()
+            while coming:
+                yield from coming.popleft().result()
+
+    def _found(self, files: Sequence[ImageFile], decoding: Sequence[Future[Sizes | str]]) -> list[Verdict | Unread]:
+        """Of a batch, once it is decoded."""
+        decoded = [(str(file), each.result()) for file, each in zip(files, decoding, strict=True)]
+        read = [(name, grey) for name, grey in decoded if isinstance(grey, dict)]
+        verdicts = iter(self._judged([name for name, _ in read], [grey for _, grey in read]))
+        return [Unread(name, each) if isinstance(each, str) else next(verdicts) for name, each in decoded]
 
     def together(self, name: str, read: Sequence[Verdict], unread: Sequence[str] = ()) -> Verdict:
         """As `Asked` has it: by the mean of the raw probabilities."""

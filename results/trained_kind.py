@@ -32,11 +32,11 @@ class TrainedKind:
     """What is kept of train.
 
     Attributes:
-        features: (images, features) float16, each row of length 1. threshold: the largest distance that is still of
-            the trained kind.
+        features: (images, features) each row of length 1, of numbers that half precision has. threshold: the largest
+            distance that is still of the trained kind.
     """
 
-    features: NDArray[np.float16]
+    features: NDArray[np.float32]
     threshold: float
 
 
@@ -53,7 +53,7 @@ def fit_trained_kind(train: Features, valid: Features) -> TrainedKind:
     Args:
         train: of the images of `kept_rows`, as the model was trained on them. valid: as they are.
     """
-    kept = TrainedKind(_of_length_one(train).astype(np.float16), np.inf)
+    kept = TrainedKind(_of_length_one(train).astype(np.float16).astype(np.float32), np.inf)
     threshold = np.quantile(distances(kept, valid), 1 - FALSE_ALARMS, method="higher")
     return TrainedKind(kept.features, float(threshold))
 
@@ -61,7 +61,7 @@ def fit_trained_kind(train: Features, valid: Features) -> TrainedKind:
 def distances(kind: TrainedKind, features: Features) -> NDArray[np.float32]:
     """(images,) distances, from 0 to 2; features that are all zero point nowhere, and lie at 1 from all."""
     nearest = min(NEIGHBOUR, len(kind.features))
-    likeness = _of_length_one(features) @ kind.features.astype(np.float32).T
+    likeness = _of_length_one(features) @ kind.features.T
     return np.asarray(1 - np.partition(likeness, -nearest, axis=1)[:, -nearest], np.float32)
 
 
@@ -71,7 +71,7 @@ def add_trained_kind(path: Path, kind: TrainedKind) -> None:
     Raises: OSError where the file cannot be written.
     """
     content = io.BytesIO()
-    np.save(content, kind.features, allow_pickle=False)
+    np.save(content, kind.features.astype(np.float16), allow_pickle=False)
     with zipfile.ZipFile(path, "a") as file:
         file.writestr(zipfile.ZipInfo(FEATURES, NO_TIME), content.getvalue(), zipfile.ZIP_DEFLATED)
 
@@ -99,7 +99,7 @@ def read_trained_kind(path: Path) -> TrainedKind | None:
     threshold = float(card[KEY]["threshold"])
     if features.ndim != 2 or not features.size or not np.isfinite(features).all() or not np.isfinite(threshold):
         raise ValueError(f"{FEATURES} holds no features")
-    return TrainedKind(features, threshold)
+    return TrainedKind(features.astype(np.float32), threshold)
 
 
 def _of_length_one(features: Features) -> NDArray[np.float32]:
