@@ -29,6 +29,8 @@ def progress_bar(description: str, total: int) -> Iterator[Advance]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(), transient=True) as progress:
+    # What is printed meanwhile is drawn above the bar, unless it goes to a file or a pipe, where it must arrive.
+    on_screen = sys.stdout.isatty()
+    with Progress(*columns, console=console(), transient=True, redirect_stdout=on_screen) as progress:
         task = progress.add_task(description, total=total)
         yield lambda steps: progress.advance(task, steps)

@@ -7,13 +7,14 @@ import csv
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plumbing.command import CommandParser, at_least, run_command
 from plumbing.errors import UsageError
+from plumbing.progress import progress_bar
 from plumbing.text import printable
 from radiographs.parts import TASKS
 from results.connection import DEFAULT_URL
@@ -91,6 +92,7 @@ def main(arguments: Sequence[str]) -> int:
 
         drawing = Drawing(predictor, files, options.gradcam, told=not (options.json or options.csv))
         found = drawing.drawn(predictor.images(drawing.files))
+    found = _with_progress(found, len(files))
     if options.json or options.csv:
         shown: Iterable[Verdict | Unread] = _studies(predictor, found) if options.study else found
         unread = _print_json(shown) if options.json else _print_csv(shown, options.part is None)
@@ -104,6 +106,17 @@ def main(arguments: Sequence[str]) -> int:
         first = f"{target}: {reason}; free it or give another place"
         print(printable(f"predict: --gradcam: heat maps not drawn: {number}, the first {first}"), file=sys.stderr)
     return 2 if unread or undrawn else 0
+
+
+def _with_progress(found: "Iterator[Verdict | Unread]", number: int) -> "Iterator[Verdict | Unread]":
+    """The verdicts, with a bar on stderr where they go to a file: on a terminal they are progress themselves."""
+    if sys.stdout.isatty():
+        yield from found
+        return
+    with progress_bar("images", number) as advance:
+        for each in found:
+            yield each
+            advance(1)
 
 
 def _predictor(options: Namespace) -> "Predictor | Router":

@@ -1,7 +1,10 @@
 """Prediction by the stored models."""
 
+import contextlib
 import csv
 import json
+import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -218,3 +221,19 @@ def test_threshold_by_name_is_the_one_chosen_on_valid(url: str, hands: list[Path
     assert all((each["label"] == "abnormal") == (each["probability"] >= threshold) for each in json.loads(out))
     code, _, err = command(capsys, *given, "--threshold", "much")
     assert (code, err.strip().endswith("give a number from 0 to 1, youden or sensitivity")) == (2, True)
+
+
+def test_a_bar_on_the_terminal_leaves_what_goes_to_a_file_whole(url: str, hands: list[Path], tmp_path: Path) -> None:
+    ours, terminal = pty.openpty()
+    line = [sys.executable, "-m", "predict", *hands, "--part", "XR_HAND", "--engine", "onnx", "--json", "--store", url]
+    with (tmp_path / "found.json").open("wb") as out:
+        process = subprocess.Popen([str(each) for each in line], stdout=out, stderr=terminal)
+    os.close(terminal)
+    seen = b""
+    with contextlib.suppress(OSError):  # how a terminal ends that nobody writes to any more
+        while piece := os.read(ours, 1 << 16):
+            seen += piece
+    os.close(ours)
+    assert process.wait() == 0
+    assert len(json.loads((tmp_path / "found.json").read_text())) == len(hands)
+    assert f"{len(hands)}/{len(hands)}".encode() in seen
