@@ -2,6 +2,7 @@
 
 chosen              which stored model predicts
 predictor           a model on images: in memory, as files, as studies, as folders
+networks            a model's network by Keras or ONNX Runtime
 asked               images, studies and folders, alike for a model and for several
 routing             which part an image is of; then the part's own model
 verdicts            what it says, as text, JSON and CSV

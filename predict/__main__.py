@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # NumPy and what reads a store are loaded where they are used
     from predict.verdicts import Unread, Verdict
 
 BATCH_SIZE = 32
-MOST_AT_ONCE = 1024  # images in a batch: at 224 px 200 MB, before the network's own maps
+MOST_AT_ONCE = 1024  # images in a batch: at 224 px 200 MB as numbers, before the network's own maps
 MOST_VIEWS = 64
 HALF = "0.5"
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from predict.heat import Heat, spread
 from predict.last_map import Halves, halves
+from predict.networks import ONE_AT_A_TIME
 from predict.predictor import Predictor
 
 # An image's grey pixels (size, size) at each size that a network wants.
@@ -51,10 +52,11 @@ class GradCam:
         """
         binary = len(self.classes) == 2
         columns = [0 if binary else self.classes.index(label) for label in labels]
-        found = [
-            weight * asked(np.stack([each[size] for each in grey]), columns)
-            for asked, (_, size, weight) in zip(self._asked, self._members, strict=True)
-        ]
+        with ONE_AT_A_TIME:
+            found = [
+                weight * asked(np.stack([each[size] for each in grey]), columns)
+                for asked, (_, size, weight) in zip(self._asked, self._members, strict=True)
+            ]
         height, width = max(each.shape[1:] for each in found)
         total = np.maximum(np.sum([[spread(each, width, height) for each in one] for one in found], axis=0), 0)
         most = total.max(axis=(1, 2), keepdims=True)

@@ -1,5 +1,6 @@
 """A stored model's network, by Keras or by ONNX Runtime: grey pixels to probabilities and what they were found by."""
 
+import threading
 import warnings
 import zipfile
 import zlib
@@ -34,6 +35,10 @@ BREAKS_READERS = (
 )
 FEATURES_LAYER = "head_dropout"  # of `spaces.network.make_tail`: what it takes are the features
 
+# Held while a network runs: each takes all cores, TensorFlow's calls must not run side by side, and how many threads
+# BLAS has is a setting of the process.
+ONE_AT_A_TIME = threading.RLock()
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -66,17 +71,27 @@ class KerasNetwork:
 
     def __init__(self, model: Any, kind: TrainedKind | None) -> None:
         self.model, self.size, self._kind = model, int(model.input.shape[1]), kind
-        self._asked = model if kind is None else _with_features(model)
+        self._asked = model
+        if kind is not None:
+            self._asked = _with_features(model)
+            check_width(kind, int(self._asked.outputs[1].shape[1]))
 
     def __call__(self, grey: NDArray[np.float32], rows: int) -> Answer:
         """As `Network` has it."""
-        found = self._asked.predict_on_batch(grey)
-        outputs = [found] if self._kind is None else found
-        return answer_of([np.asarray(each)[:rows] for each in outputs], self._kind)
+        with ONE_AT_A_TIME:
+            found = self._asked.predict_on_batch(grey)
+            outputs = [found] if self._kind is None else found
+            return answer_of([np.asarray(each)[:rows] for each in outputs], self._kind)
+
+
+def check_width(kind: TrainedKind, features: int) -> None:
+    """Raises: ValueError where what is kept of train is not of so many features."""
+    if kind.features.shape[1] != features:
+        raise ValueError(f"it keeps {kind.features.shape[1]} features of its training images, and has {features}")
 
 
 def answer_of(outputs: list[NDArray[Any]], kind: TrainedKind | None) -> Answer:
-    """Of probabilities and, where a kind is given, features.
+    """Of probabilities and, where a kind is given, features; for who holds `ONE_AT_A_TIME`.
 
     Raises: ModelError where a probability is none.
     """

@@ -16,7 +16,7 @@ from features.forward import PIECE, processors
 from features.onnx_graph import INPUT, to_onnx
 from features.onnx_layers import UnknownLayer
 from plumbing.errors import ModelError
-from predict.networks import BREAKS_READERS, FEATURES_LAYER, Answer, answer_of
+from predict.networks import BREAKS_READERS, FEATURES_LAYER, ONE_AT_A_TIME, Answer, answer_of, check_width
 from predict.stored_layers import OUTPUT, stored_network
 from results.trained_kind import TrainedKind
 
@@ -79,7 +79,8 @@ class OnnxNetwork:
 
     def __call__(self, grey: NDArray[np.float32], rows: int) -> Answer:
         """As `Network` has it."""
-        return answer_of(self._model.run(grey[:rows]), self._kind)
+        with ONE_AT_A_TIME:
+            return answer_of(self._model.run(grey[:rows]), self._kind)
 
 
 def load_onnx(path: Path, name: str, classes: int, kind: TrainedKind | None) -> OnnxNetwork:
@@ -97,7 +98,11 @@ def load_onnx(path: Path, name: str, classes: int, kind: TrainedKind | None) -> 
         raise ModelError(f"model {name}: ONNX has no translation here of {unknown}; leave --engine onnx out") from None
     try:
         model = OnnxModel(content)
-        found = model.run(np.zeros((1, model.size, model.size, 1), np.float32))[0]
+        found, *features = model.run(np.zeros((1, model.size, model.size, 1), np.float32))
+        if kind is not None:
+            check_width(kind, features[0].shape[1])
+    except ValueError as error:
+        raise ModelError(f"model {name} at {path} cannot be loaded: {error}; search again") from None
     except (Fail, InvalidArgument, InvalidGraph, RuntimeException) as error:
         raise ModelError(f"model {name} at {path} cannot be run: {str(error).splitlines()[0]}; search again") from None
     if found.shape != (1, classes):

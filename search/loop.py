@@ -236,7 +236,7 @@ def _write_model(run: SearchRun, trial: Trial, trained: Trained, path: Path) -> 
         "task": trial.part_body,
         "classes": class_names(trial.part_body),
         "input": f"Pillow: ImageOps.exif_transpose(image).convert('L').resize(({size}, {size}), Resampling.BILINEAR), "
-        "as float32 in 0..255; 16 bits a pixel are made 8 before, by numpy.rint(values / 257)",
+        "as float32 in 0..255; where a value is above 255, 16 bits are made 8 before, by numpy.rint(values / 257)",
         "name_code": trial.name_code,
         "search": run.search.name,
         "trial": trial.number,

@@ -5,6 +5,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController
 
 from plumbing.errors import ModelError
 from predict.chosen import ChosenModel, choose
@@ -113,6 +115,27 @@ def test_an_entry_that_would_fill_the_memory_is_not_unpacked(engine: str, hand: 
         file.writestr("assets/zeros", bytes(50 << 20))
     with pytest.raises(ModelError, match=r"assets/zeros of .* bytes would become 52,428,800"):
         load_network(replace(hand, path=tmp_path / "m.keras"), engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_features_of_another_width_are_refused(engine: str, hand: ChosenModel, tmp_path: Path) -> None:
+    narrow = io.BytesIO()
+    np.save(narrow, np.ones((3, 7), np.float16))
+    broken = changed(hand, tmp_path / "m.keras", "trained_kind.npy", lambda _: narrow.getvalue())
+    with pytest.raises(ModelError, match=r"it keeps 7 features of its training images, and has \d+; search again"):
+        load_network(broken, engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_networks_run_one_at_a_time_and_leave_blas_its_threads(engine: str, hand: ChosenModel) -> None:
+    """Two threads that asked at once left BLAS with one thread for good: each put back what the other had set."""
+    libraries = ThreadpoolController().select(user_api="blas")
+    before = [each["num_threads"] for each in libraries.info()]
+    networks = [load_network(hand, engine) for _ in range(2)]
+    grey = np.zeros((4, networks[0].size, networks[0].size, 1), np.float32)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda number: networks[number % 2](grey, 4), range(200)))
+    assert [each["num_threads"] for each in libraries.info()] == before
 
 
 def own(build: Callable[[Any], Any], path: Path) -> ChosenModel:
