@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import time
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from threadpoolctl import ThreadpoolController
 from plumbing.errors import ModelError
 from predict.chosen import ChosenModel, choose
 from predict.networks import KERAS, ONNX, load_network
+from results.trained_kind import TrainedKind, distances
 from spaces.tensorflow_runtime import keras
 
 ENGINES = (KERAS, ONNX)
@@ -127,14 +129,26 @@ def test_features_of_another_width_are_refused(engine: str, hand: ChosenModel, t
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_networks_run_one_at_a_time_and_leave_blas_its_threads(engine: str, hand: ChosenModel) -> None:
+def test_networks_run_one_at_a_time_and_leave_blas_its_threads(
+    engine: str, hand: ChosenModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two threads that asked at once left BLAS with one thread for good: each put back what the other had set."""
+    asking: list[int] = []
+
+    def slowly(kind: TrainedKind, features: np.ndarray) -> np.ndarray:
+        asking.append(len(asking) + 1)
+        time.sleep(0.05)  # long enough for another thread to come in, were it let
+        assert asking == [1]
+        asking.pop()
+        return distances(kind, features)
+
+    monkeypatch.setattr("predict.networks.distances", slowly)
     libraries = ThreadpoolController().select(user_api="blas")
     before = [each["num_threads"] for each in libraries.info()]
     networks = [load_network(hand, engine) for _ in range(2)]
     grey = np.zeros((4, networks[0].size, networks[0].size, 1), np.float32)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda number: networks[number % 2](grey, 4), range(200)))
+        list(pool.map(lambda number: networks[number % 2](grey, 4), range(8)))
     assert [each["num_threads"] for each in libraries.info()] == before
 
 
