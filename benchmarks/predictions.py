@@ -2,9 +2,9 @@
 
     python -m benchmarks.predictions [--pairs N]
 
-The command is a process from the start of Python on, its verdicts timed as it prints them: seconds to the first, and the
-rate from there to the first verdict that has as many batches behind it as are decoded ahead, so that at both ends as
-much has been done that is not counted. The network alone is the same model asked for the same images, decoded and
+The command is a process from the start of Python on, its verdicts timed as it prints them: seconds to the first, and
+the rate from there to the first verdict that has as many batches behind it as are decoded ahead, so that at both ends
+as much has been done that is not counted. The network alone is the same model asked for the same images, decoded and
 resized before, in the same batches, warmed up, in a process of its own. The two take turns.
 """
 
