@@ -67,12 +67,17 @@ def predictor_of(folder: Path, data: Path, part: str, frozen: str = "all", trial
     """
     import predict
 
-    space, store = folder / f"{frozen}.toml", f"sqlite:///{folder / f'{data.name}-{frozen}'}.db"
+    space, store = folder / f"{frozen}.toml", store_of(folder, data, frozen)
     space.write_text(f'[all]\nfrozen = "{frozen}"\naugmentation = "no"\n')
     options = ["--part", part, "--data", data, "--architecture", "efficientnet_lite0", "--weights", "imagenet"]
     options += ["--space", space, "--trials", trials, "--epochs", 8, "--runs", folder / "runs", "--store", store]
     run(["-m", "search.run", *options])
     return predict.load(part, store)
+
+
+def store_of(folder: Path, data: Path, frozen: str = "all") -> str:
+    """The address of the store that `predictor_of` fills."""
+    return f"sqlite:///{folder / f'{data.name}-{frozen}'}.db"
 
 
 def write_images(part: str, path: Path) -> Path:

@@ -68,10 +68,20 @@ def rates(predictor: Predictor, sets: Mapping[str, Groups]) -> Iterator[tuple[st
 
 def of_groups(strange: Sequence[Sequence[bool]]) -> tuple[float, float]:
     """The 95 % percentile interval of the share, groups being drawn anew."""
-    counts = np.array([[sum(each), len(each)] for each in strange])
-    draws = generator_of("strangers").integers(len(counts), size=(RESAMPLES, len(counts)))
+    return interval_of(drawn_shares(strange))
+
+
+def drawn_shares(groups: Sequence[Sequence[bool]], *name: str) -> NDArray[np.float64]:
+    """(`RESAMPLES`,) the share in each bootstrap draw of groups; other names draw others."""
+    counts = np.array([[sum(each), len(each)] for each in groups])
+    draws = generator_of("strangers", *name).integers(len(counts), size=(RESAMPLES, len(counts)))
     hits, images = counts[draws].sum(axis=1).T
-    low, high = np.quantile(hits / images, (0.025, 0.975))
+    return np.asarray(hits / images)
+
+
+def interval_of(shares: NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % percentile interval of a share from its draws."""
+    low, high = np.quantile(shares, (0.025, 0.975))
     return float(low), float(high)
 
 

@@ -22,6 +22,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TiffImageFile
 
 from plumbing.text import printable
+from radiographs.libtiff import errors_heard
 
 # A DICOM file without preamble begins with the length of its meta information: group 2, element 0, a UL of 4 bytes.
 DICOM_META = b"\x02\0\0\0UL\x04\0"
@@ -68,9 +69,9 @@ def decode(content: bytes, size: int | None) -> NDArray[np.uint8]:
     if not content:
         raise Unreadable("empty file")
     if content[128:132] == b"DICM" or content.startswith(DICOM_META):
-        from radiographs.dicom import grey  # here: pydicom is loaded by the first such file
+        from radiographs import dicom  # here: pydicom is loaded by the first such file
 
-        return _resized(Image.fromarray(grey(content, MOST_PIXELS)), size)
+        return _resized(Image.fromarray(dicom.grey(content, MOST_PIXELS)), size)
     try:
         with warnings.catch_warnings():
             # Pillow's remarks on odd files (palettes, EXIF) are of no use here; too large ones are found below.
@@ -78,7 +79,10 @@ def decode(content: bytes, size: int | None) -> NDArray[np.uint8]:
             image = Image.open(io.BytesIO(content), formats=KINDS)
             if image.width * image.height > MOST_PIXELS:
                 raise Unreadable(f"{image.width} x {image.height} pixels, more than {MOST_PIXELS:,}")
-            return _resized(_to_grey(image), size)
+            before, grey = errors_heard(), _to_grey(image)
+            if errors_heard() > before:
+                raise Unreadable("damaged: its compressed pixels cannot all be unpacked")
+            return _resized(grey, size)
     except UnidentifiedImageError:
         raise Unreadable(UNKNOWN_TIFF if content[:4] in TIFF_HEADS else UNKNOWN) from None
     except Image.DecompressionBombError as error:

@@ -28,6 +28,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, RLELossless
 from radiographs.decoding import DICOM_META, Unreadable, bands
 
 HEAD = 132  # bytes: the preamble and "DICM"
+TOLD = 100  # characters of a text that the file holds; names of transfer syntaxes that are known are below it
 Padding = tuple[int, int]  # its least and its largest value
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 PALETTE = ("Red", "Green", "Blue")
@@ -70,7 +71,7 @@ def grey(content: bytes, most_pixels: int) -> NDArray[np.uint8]:
             _check_frame(image, syntax)
             return _shown(pixel_array(image, index=0), image)
     except DAMAGE as error:
-        first = shorten(str(error).split(" - ")[0], 200)  # what follows are pydicom's guesses
+        first = shorten(str(error).split(" - ")[0], 2 * TOLD)  # what follows are pydicom's guesses
         raise Unreadable(f"damaged DICOM: {first or type(error).__name__}") from None
 
 
@@ -95,8 +96,8 @@ def _transfer_syntax(content: bytes) -> UID:
 
 def _undecodable(syntax: UID) -> Unreadable:
     return Unreadable(
-        f"DICOM in transfer syntax {syntax.name} cannot be decoded here; decompress it first (gdcmconv --raw), "
-        "or install a plugin of pydicom that can"
+        f"DICOM in transfer syntax {shorten(syntax.name, TOLD)} cannot be decoded here; "
+        "decompress it first (gdcmconv --raw), or install a plugin of pydicom that can"
     )
 
 
@@ -120,7 +121,8 @@ def _check(image: Dataset, most_pixels: int) -> None:
         raise Unreadable(f"DICOM with high bit {image.HighBit} of {image.BitsStored} bits stored; {highest} is read")
     known = COLOURS if image.SamplesPerPixel == 3 else ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
     if image.PhotometricInterpretation not in known:
-        raise Unreadable(f"DICOM with {image.SamplesPerPixel} samples a pixel of {image.PhotometricInterpretation}")
+        kind = shorten(str(image.PhotometricInterpretation), TOLD)
+        raise Unreadable(f"DICOM with {image.SamplesPerPixel} samples a pixel of {kind}")
 
 
 def _check_frame(image: Dataset, syntax: UID) -> None:
@@ -227,13 +229,13 @@ def windowed(values: NDArray[np.float64], centre: float, width: float, function:
     if not np.isfinite((centre, width)).all():
         raise Unreadable(f"damaged DICOM: a window of centre {centre:g} and width {width:g}")
     if not (width >= 1 if function == "LINEAR" else width > 0):
-        raise Unreadable(f"damaged DICOM: a {function} window of width {width:g}")
+        raise Unreadable(f"damaged DICOM: a {shorten(function, TOLD)} window of width {width:g}")
     if function == "SIGMOID":
         return 0.5 + np.tanh(2 * (values - centre) / width) / 2  # = 1 / (1 + exp(-4 (x - c) / w))
     if function == "LINEAR":
         centre, width = centre - 0.5, width - 1
     elif function != "LINEAR_EXACT":
-        raise Unreadable(f"damaged DICOM: an unknown VOI LUT function, {function}")
+        raise Unreadable(f"damaged DICOM: an unknown VOI LUT function, {shorten(function, TOLD)}")
     if width == 0:
         return (values > centre).astype(np.float64)
     return np.clip((values - centre) / width + 0.5, 0, 1)

@@ -5,6 +5,7 @@ import struct
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import numpy as np
@@ -207,6 +208,45 @@ def test_a_tiff_that_pillow_has_no_layout_for_or_no_tags_of_is_told_as_one() -> 
     for content in (tiff(GREY.astype(np.uint16), white_is_zero=True, big=True), tiff(GREY)[:500]):
         with pytest.raises(Unreadable, match="a TIFF cut short, or of a layout that is not read"):
             decode(content, 8)
+
+
+COMPRESSED = {
+    **{kind: Image.fromarray(np.repeat(GREY, 20, 0)) for kind in ("tiff_lzw", "tiff_adobe_deflate", "lzma", "jpeg")},
+    **{kind: Image.fromarray(np.repeat(GREY, 20, 0)).convert("1") for kind in ("group3", "group4", "tiff_ccitt")},
+}
+
+
+@pytest.mark.parametrize("kind", COMPRESSED)
+def test_a_compressed_tiff_is_read_or_told_and_libtiff_writes_nothing(
+    kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Damaged fax was read, with a line on stderr for each of its rows; of zip two lines stood beside the reason."""
+    content = bytearray(encoded(COMPRESSED[kind], "TIFF", compression=kind))
+    whole = decode(bytes(content), 16)
+    if kind != "jpeg":
+        assert np.array_equal(whole, plain(COMPRESSED[kind], 16))
+    # Of JPEG the tables, as damaged data of it look like another image.
+    start, end = (8, 700) if kind == "jpeg" else (len(content) // 4, len(content) // 2)
+    content[start:end] = bytes(each ^ 0x5A for each in content[start:end])
+    with pytest.raises(Unreadable):
+        decode(bytes(content), 16)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_libtiff_tells_of_one_file_is_held_against_no_other() -> None:
+    whole = encoded(COMPRESSED["group4"], "TIFF", compression="group4")
+    damaged = whole[:200] + bytes(each ^ 0x5A for each in whole[200:2000]) + whole[2000:]
+    expected = decode(whole, 8)
+
+    def found(content: bytes) -> object:
+        try:
+            return decode(content, 8).tolist()
+        except Unreadable as error:
+            return str(error)
+
+    with ThreadPoolExecutor(4) as threads:
+        told = list(threads.map(found, [whole, damaged] * 50))
+    assert told == [expected.tolist(), "damaged: its compressed pixels cannot all be unpacked"] * 50
 
 
 def test_a_reason_is_one_line_that_a_terminal_shows_as_it_is() -> None:

@@ -1,6 +1,7 @@
 """DICOM files, written by pydicom, to grey pixels or a reason."""
 
 import io
+import struct
 import subprocess
 import sys
 from contextlib import suppress
@@ -274,6 +275,27 @@ def test_what_cannot_be_shown_is_unreadable_with_a_reason(content: bytes, reason
     with pytest.raises(Unreadable, match=reason) as raised:
         decode(content, 8)
     assert "\n" not in str(raised.value)
+
+
+def with_text(content: bytes, tag: bytes, text: str) -> bytes:
+    """The file with another text in an element, which pydicom would not write."""
+    start = content.index(tag) + len(tag) + 2
+    (length,) = struct.unpack("<H", content[start : start + 2])
+    return content[:start] + struct.pack("<H", len(text)) + text.encode() + content[start + 2 + length :]
+
+
+@pytest.mark.parametrize(
+    ("tag", "reason"),
+    [
+        (b"\x02\0\x10\0", r"transfer syntax \[\.\.\.\] cannot be decoded here; decompress it first"),
+        (b"\x28\0\x04\0", r"1 samples a pixel of \[\.\.\.\]"),
+        (b"\x28\0\x56\x10", r"an unknown VOI LUT function, \[\.\.\.\]"),
+    ],
+)
+def test_no_text_of_a_file_fills_the_line(tag: bytes, reason: str) -> None:
+    whole = dicom(EIGHT, 8, WindowCenter=5, WindowWidth=9, VOILUTFunction="LINEAR")
+    with pytest.raises(Unreadable, match=reason):
+        decode(with_text(whole, tag, "1.2." + "3" * 500), 8)
 
 
 def test_a_file_without_pixels_is_told() -> None:
