@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # loaded where it is used: --help does not need it
 COMMAND = "predict.serve"
 LOCAL_NAME = "localhost"
 PATIENCE_SECONDS = 2  # that running requests get after Ctrl-C
-BACKLOG = 128  # connections that may wait to be taken
+BACKLOG = 64  # connections that may wait to be taken
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -104,15 +104,18 @@ def _serve(found: "Offered", options: Namespace, listening: socket.socket) -> No
 
     from predict.page.app import Desk, make_app
     from predict.page.asking import Asking
+    from predict.page.connections import Connection, Seldom
     from predict.page.guards import Guarded
 
     asking = Asking(options.store, {task: offer.model for task, offer in found.offers.items()}, options.engine)
     desk = Desk(asking, {task: offer.card for task, offer in found.offers.items()}, options.engine)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are of malformed requests
+    logging.getLogger("asyncio").addFilter(Seldom(COMMAND))
     config = uvicorn.Config(
         Guarded(make_app(desk), [options.host, *options.allow_host]),
         loop="asyncio",
-        http="h11",
+        http=Connection,
+        backlog=BACKLOG,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -1,13 +1,18 @@
 """From a form to a question, and from its reply to an answer."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, TypeVar
 
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from predict.files import Content
 from predict.page import answers
 from predict.page.asking import Asking, Question, Reply
-from predict.page.limits import Refused
+from predict.page.heads import pixels
+from predict.page.limits import Limits, Refused
 from predict.page.loaded import HeatMap
 from predict.page.pictures import heat, picture
 from predict.page.uploads import FILES, Form
@@ -17,6 +22,7 @@ from radiographs.parts import ALL_PARTS
 PART, STUDY, HEAT = "part", "study", "heat"  # fields, besides files
 WORDS = {"true": True, "1": True, "on": True, "yes": True, "false": False, "0": False, "off": False, "no": False}
 STUDY_NAME = "study"
+Done = TypeVar("Done")
 
 
 def question_of(form: Form, offered: Collection[str]) -> Question:
@@ -39,6 +45,28 @@ def question_of(form: Form, offered: Collection[str]) -> Question:
     return Question(part, form.files, STUDY_NAME if study else None, has_heats)
 
 
+async def unless_left(question: Question, asking: Asking, work: Awaitable[Done], receive: Receive) -> Done:
+    """What the work on a question gives.
+
+    Args:
+        receive: of the request, all of whose body has been read.
+    Raises: ClientDisconnect where its sender leaves before, once nothing holds the files any more.
+    """
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_has_left(receive))
+    await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+    leaving.cancel()
+    if working.done():
+        return working.result()
+    asking.give_up(question)
+    await asyncio.gather(working, return_exceptions=True)
+    raise ClientDisconnect
+
+
+async def _has_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 def _is_true(fields: Mapping[str, str], name: str) -> bool:
     given = fields.get(name, "false").lower()
     if given not in WORDS:
@@ -46,18 +74,33 @@ def _is_true(fields: Mapping[str, str], name: str) -> bool:
     return WORDS[given]
 
 
-async def answer_to(question: Question, asking: Asking, drawers: Executor) -> answers.Answer:
+async def answer_to(question: Question, asking: Asking, drawers: Executor, limits: Limits) -> answers.Answer:
     """The answer, its pictures made beside the verdicts.
 
     Args:
         drawers: threads for pictures.
-    Raises: Refused where a model cannot be used.
+    Raises: Refused where a model cannot be used, or the images have too many pixels.
     """
+    if await asyncio.to_thread(_all_pixels, question) > limits.pixels:
+        raise Refused(413, f"more than {limits.pixels // 10**6} million pixels in one request; send fewer images")
     loop = asyncio.get_running_loop()
     drawn = question.files if question.has_heats else ()
-    pictures = asyncio.gather(*(loop.run_in_executor(drawers, picture, file.content) for file in drawn))
-    reply = await asking.ask(question)
-    return await loop.run_in_executor(drawers, _answer, question, reply, await pictures)
+    pictures = asyncio.gather(*(loop.run_in_executor(drawers, _picture, question, file) for file in drawn))
+    try:
+        reply = await asking.ask(question)
+        shown = await pictures
+    finally:
+        question.over.set()
+        await pictures  # they hold the files
+    return await loop.run_in_executor(drawers, _answer, question, reply, shown)
+
+
+def _picture(question: Question, file: Content) -> answers.Picture | None:
+    return None if question.over.is_set() else picture(file.content)
+
+
+def _all_pixels(question: Question) -> int:
+    return sum(pixels(file.content) for file in question.files)
 
 
 def _answer(question: Question, reply: Reply, pictures: Sequence[answers.Picture | None]) -> answers.Answer:

@@ -1,26 +1,27 @@
 """The addresses: the page, the API, and whether all is ready."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from plumbing import VERSION
 from predict.networks import KERAS
 from predict.page import answers, site
-from predict.page.answering import HEAT, PART, STUDY, answer_to, question_of
+from predict.page.answering import HEAT, PART, STUDY, answer_to, question_of, unless_left
 from predict.page.asking import Asking
-from predict.page.limits import Held, Limits, Refused
+from predict.page.limits import Held, Limits, Refused, Share
 from predict.page.uploads import FILES, FORM, read_form
 from radiographs.parts import ALL_PARTS
 
 DRAWERS = 2  # threads that make pictures: one of 100 megapixels takes a gigabyte for a moment
 JSON = "application/json"
+PIECE_BYTES = 2**16  # of an answer
 FIELDS = {
     FILES: {"type": "array", "items": {"type": "string", "format": "binary"}, "description": "images, one or several"},
     PART: {"type": "string", "description": "as XR_HAND; left out: found out by the model of all_parts"},
@@ -101,13 +102,20 @@ def _predicting(desk: Desk) -> APIRouter:
         status: {"model": answers.Problem, "description": told} for status, told in REFUSALS.items()
     }
 
-    @router.post("/v1/predict", response_model=answers.Answer, responses=refusals, openapi_extra={"requestBody": BODY})
-    async def predict(request: Request) -> Response:
-        """Verdicts on images. A file that cannot be read has an error in its place."""
+    async def share_of() -> AsyncIterator[Share]:
+        """Kept until the answer is sent."""
         with held.share() as share:
-            question = question_of(await read_form(request, desk.limits, share), desk.cards)
-            answer = await answer_to(question, desk.asking, drawers)
-        return Response(answer.model_dump_json(), media_type=JSON)
+            yield share
+
+    @router.post("/v1/predict", response_model=answers.Answer, responses=refusals, openapi_extra={"requestBody": BODY})
+    async def predict(request: Request, share: Annotated[Share, Depends(share_of)]) -> Response:
+        """Verdicts on images. A file that cannot be read has an error in its place."""
+        question = question_of(await read_form(request, desk.limits, share), desk.cards)
+        work = answer_to(question, desk.asking, drawers, desk.limits)
+        answer = await unless_left(question, desk.asking, work, request.receive)
+        said = answer.model_dump_json().encode()
+        share.become(len(said))
+        return StreamingResponse(_pieces(said), media_type=JSON, headers={"content-length": str(len(said))})
 
     return router
 
@@ -142,6 +150,12 @@ def _telling(desk: Desk) -> APIRouter:
         return Response(told.model_dump_json(), 200 if status == answers.READY else 503, media_type=JSON)
 
     return router
+
+
+async def _pieces(said: bytes) -> AsyncIterator[bytes]:
+    """One is given when the client has taken most of those before."""
+    for start in range(0, len(said), PIECE_BYTES):
+        yield said[start : start + PIECE_BYTES]
 
 
 def _state(told: str) -> answers.State:

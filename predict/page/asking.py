@@ -14,13 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from plumbing.command import one_line
-from plumbing.errors import ModelError, UserError
+from plumbing.errors import DataError, ModelError, UserError
 from predict.chosen import ChosenModel
 from predict.files import Content
 from predict.page.answers import LOADING, READY
 from predict.page.limits import Refused
 from predict.page.loaded import MOST_TOGETHER, HeatMap, Loaded, Ready, Routed, load
 from predict.verdicts import Unread, Verdict
+from radiographs.decoding import Unreadable
 from radiographs.parts import ALL_PARTS
 
 
@@ -31,12 +32,14 @@ class Question:
     Attributes:
         task: whose model; None: the part is to be found out. study: what to call the files together; None where no
             verdict on them is wanted. has_heats: whether heat maps are.
+        over: set where no answer is wanted any more.
     """
 
     task: str | None
     files: Sequence[Content]
     study: str | None = None
     has_heats: bool = False
+    over: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,23 @@ class Waiting:
 
     question: Question
     reply: "Future[Reply]" = field(default_factory=Future)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A file that is read as long as what is said of it is wanted."""
+
+    file: Content
+    over: threading.Event
+
+    def read_bytes(self) -> bytes:
+        """Raises: Unreadable where it is not."""
+        if self.over.is_set():
+            raise Unreadable("who asked has left")
+        return self.file.content
+
+    def __str__(self) -> str:
+        return self.file.name
 
 
 class Asking:
@@ -91,7 +111,7 @@ class Asking:
     async def ask(self, question: Question) -> Reply:
         """The models' reply.
 
-        Raises: Refused where a model cannot be used.
+        Raises: Refused where a model cannot be used; CancelledError where it was given up before it was begun.
         """
         waiting = Waiting(question)
         with self._changing:
@@ -99,15 +119,29 @@ class Asking:
         self._thread.submit(self._answer_next)
         return await asyncio.wrap_future(waiting.reply)
 
+    def give_up(self, question: Question) -> None:
+        """Its answer is not wanted any more: where it waits it is forgotten, where it was begun it soon ends."""
+        question.over.set()
+        with self._changing:
+            given_up = [each for each in self._waiting if each.question is question]
+            self._waiting = deque(each for each in self._waiting if each.question is not question)
+        for each in given_up:
+            each.reply.cancel()
+
     def _prepare(self, task: str) -> None:
         try:
             while self._waiting:
                 self._answer_next()
         finally:
-            with suppress(ModelError):
-                self._model(task)
-            if task in self._broken:
-                print(f"predict.serve: {one_line(self._broken[task])}", file=sys.stderr, flush=True)
+            try:
+                with suppress(ModelError):
+                    self._model(task)
+            finally:
+                self._tell_broken(task)
+
+    def _tell_broken(self, task: str) -> None:
+        if task in self._broken:
+            print(f"predict.serve: {one_line(self._broken[task])}", file=sys.stderr, flush=True)
 
     def _model(self, task: str) -> Loaded:
         """Raises: ModelError where it cannot be used, or is not offered."""
@@ -139,9 +173,8 @@ class Asking:
         together = self._taken()
         if not together:
             return  # it was answered with one before
-        questions = [each.question for each in together]
         try:
-            replies = _replies(self._asked(questions[0].task), questions)
+            replies = _replies(self._asked(together[0].question.task), together)
         except UserError as error:
             for each in together:
                 each.reply.set_exception(Refused(503, one_line(str(error))))
@@ -170,29 +203,39 @@ class Asking:
         return taken
 
 
-def _replies(model: Ready, questions: Sequence[Question]) -> list[Reply]:
-    verdicts = iter(model.found([file for each in questions for file in each.files]))
-    found = [[next(verdicts) for _ in each.files] for each in questions]
+def _replies(model: Ready, together: Sequence[Waiting]) -> list[Reply]:
+    verdicts = iter(
+        model.found([_Wanted(file, each.question.over) for each in together for file in each.question.files])
+    )
+    found = [[next(verdicts) for _ in each.question.files] for each in together]
+    has_heats = [each.question.has_heats and not each.question.over.is_set() for each in together]
     read = [
         (file, verdict)
-        for question, own in zip(questions, found, strict=True)
-        if question.has_heats
-        for file, verdict in zip(question.files, own, strict=True)
+        for each, own, has in zip(together, found, has_heats, strict=True)
+        if has
+        for file, verdict in zip(each.question.files, own, strict=True)
         if isinstance(verdict, Verdict)
     ]
     made = iter(model.heats(read))
     return [
         Reply(
             own,
-            [next(made) if question.has_heats and isinstance(each, Verdict) else None for each in own],
-            None if question.study is None else _study(model, question.study, own),
+            [next(made) if has and isinstance(verdict, Verdict) else None for verdict in own],
+            _study(model, each.question, own),
         )
-        for question, own in zip(questions, found, strict=True)
+        for each, own, has in zip(together, found, has_heats, strict=True)
     ]
 
 
-def _study(model: Ready, name: str, found: Sequence[Verdict | Unread]) -> Verdict | None:
+def _study(model: Ready, question: Question, found: Sequence[Verdict | Unread]) -> Verdict | None:
     """With a warning for each file that was not read."""
     read = [each for each in found if isinstance(each, Verdict)]
     unread = [f"{each.path}: {each.error}" for each in found if isinstance(each, Unread)]
-    return model.together(name, read, unread) if read else None
+    if question.study is None or not read:
+        return None
+    try:
+        return model.together(question.study, read, unread)
+    except DataError:  # a router reads files again
+        if question.over.is_set():
+            return None
+        raise

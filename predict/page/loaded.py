@@ -8,7 +8,7 @@ import numpy as np
 
 from plumbing.errors import ModelError
 from predict.chosen import ChosenModel
-from predict.files import Content
+from predict.files import Content, ImageFile
 from predict.gradcam import GradCam
 from predict.heat import Heat
 from predict.networks import KERAS
@@ -17,9 +17,10 @@ from predict.routing import Router
 from predict.verdicts import Unread, Verdict
 from radiographs.decoding import decode
 
-# How many images at once: few numbers, because a network is prepared for each (0.3 to 1.3 s on 2 cores).
+# How many images at once: the powers of two by which `Predictor` asks, because a network is prepared for each number.
 BATCHES = (1, 2, 4, 8, 16)
 MOST_TOGETHER = BATCHES[-1]
+BLANK = Content("blank.pgm", b"P5 1 1 255 \0")  # one black pixel
 NO_SLOPES = "ONNX Runtime gives no slopes, so no heat maps; start without --engine onnx"
 
 
@@ -37,7 +38,7 @@ Read = tuple[Content, Verdict]  # a file and what was said of it
 class Ready(Protocol):
     """What can be asked: a model, or a router to several."""
 
-    def found(self, files: Sequence[Content]) -> list[Verdict | Unread]:
+    def found(self, files: Sequence[ImageFile]) -> list[Verdict | Unread]:
         """A verdict for each file, in order; those that cannot be read say why."""
 
     def heats(self, read: Sequence[Read]) -> list[HeatMap | str]:
@@ -54,9 +55,8 @@ class Loaded:
     predictor: Predictor
     gradcam: GradCam | str
 
-    def found(self, files: Sequence[Content]) -> list[Verdict | Unread]:
+    def found(self, files: Sequence[ImageFile]) -> list[Verdict | Unread]:
         """As `Ready` has it."""
-        self.predictor.batch_size = batch(len(files))
         return list(self.predictor.images(files))
 
     def heats(self, read: Sequence[Read]) -> list[HeatMap | str]:
@@ -85,21 +85,10 @@ class Routed:
         Raises: ModelError where none finds parts.
         """
         self._loaded = loaded
-        self._predictors: list[Predictor] = []
-        self._batch = MOST_TOGETHER
-        self._router = Router(url, self._predictor)
+        self._router = Router(url, lambda model: loaded(model.task).predictor)
 
-    def _predictor(self, model: ChosenModel) -> Predictor:
-        predictor = self._loaded(model.task).predictor
-        predictor.batch_size = self._batch
-        self._predictors.append(predictor)
-        return predictor
-
-    def found(self, files: Sequence[Content]) -> list[Verdict | Unread]:
+    def found(self, files: Sequence[ImageFile]) -> list[Verdict | Unread]:
         """As `Ready` has it."""
-        self._batch = batch(len(files))
-        for predictor in self._predictors:
-            predictor.batch_size = self._batch
         return list(self._router.images(files))
 
     def heats(self, read: Sequence[Read]) -> list[HeatMap | str]:
@@ -122,12 +111,10 @@ def load(model: ChosenModel, engine: str) -> Loaded:
 
     Raises: ModelError where it cannot be used.
     """
-    predictor = Predictor(model, engine=engine)
+    predictor = Predictor(model, batch_size=MOST_TOGETHER, engine=engine)
     loaded = Loaded(predictor, _gradcam(predictor))
-    blank = np.zeros((8, 8), np.uint8)
     for number in BATCHES:
-        predictor.batch_size = number
-        predictor.image(blank)
+        list(predictor.images([BLANK] * number))
         if isinstance(loaded.gradcam, GradCam):
             grey = {size: np.zeros((size, size), np.uint8) for size in loaded.gradcam.sizes}
             loaded.gradcam.heats([grey] * number, [predictor.classes[-1]] * number)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from plumbing.errors import ModelError
+from plumbing.text import printable
 from predict.chosen import ChosenModel, choose
 from predict.page.answers import Figure, ModelCard, Split
 from radiographs.parts import TASKS, class_names
@@ -120,4 +121,4 @@ def _splits(store: Store, search: Search, task: str) -> Iterator[tuple[str, Spli
 
 def _folder(search: Search) -> str | None:
     """The last name of the data's folder: where it lies on the machine is nobody's business."""
-    return PurePath(str(search.details["data"])).name if search.details.get("data") else None
+    return printable(PurePath(str(search.details["data"])).name) if search.details.get("data") else None

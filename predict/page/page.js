@@ -26,6 +26,23 @@ function tell(text, busy = false) {
   ask.setAttribute("aria-busy", busy);
 }
 
+// No verdicts stay that another question was answered with.
+function fail(line) {
+  forget();
+  tell("");
+  trouble.textContent = line;
+}
+
+function forget() {
+  answer = null;
+  $("images").replaceChildren();
+  $("study").replaceChildren();
+  $("results").hidden = true;
+}
+
+// A browser does not say of a request that fails that a file is gone.
+const contentsOf = (given) => Promise.all(given.map((file) => file.arrayBuffer().catch(() => null)));
+
 // What the server would refuse after the upload is refused before it.
 function refusal(given) {
   const { files: most, fileMib, requestMib } = ask.dataset;
@@ -40,11 +57,20 @@ function refusal(given) {
 async function judge() {
   if (files.length === 0) return;
   asking?.abort();
-  trouble.textContent = refusal(files) ?? "";
-  if (trouble.textContent) return tell("");
+  trouble.textContent = "";
+  const refused = refusal(files);
+  if (refused) return fail(refused);
   const mine = new AbortController(), form = new FormData();
   asking = mine;
-  for (const file of files) form.append("files", file);
+  tell("Reading the files.", true);
+  const contents = await contentsOf(files);
+  if (mine.signal.aborted) return;
+  const lost = files.find((_, place) => contents[place] === null);
+  if (lost) {
+    asking = null;
+    return fail(`${lost.name}: it cannot be read; it was moved, changed or removed, or is a folder. Choose the images anew.`);
+  }
+  files.forEach(({ name }, place) => form.append("files", new Blob([contents[place]]), name));
   if (part.value) form.append("part", part.value);
   form.append("study", files.length > 1);
   form.append("heat", true);
@@ -57,8 +83,7 @@ async function judge() {
     show(said);
   } catch (error) {
     if (mine.signal.aborted) return; // for another one, which tells its own
-    tell("");
-    trouble.textContent = error instanceof TypeError ? "The server does not answer; is it still running?" : error.message;
+    fail(error instanceof TypeError ? "The server does not answer; is it still running?" : error.message);
   } finally {
     clearTimeout(slow);
     if (asking === mine) asking = null;
@@ -220,7 +245,11 @@ document.addEventListener("dragenter", () => drop.classList.add("over"));
 document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.classList.remove("over"); });
 document.addEventListener("drop", (event) => {
   drop.classList.remove("over");
-  give(event.dataTransfer.files);
+  const folder = [...event.dataTransfer.items].map((each) => each.webkitGetAsEntry?.()).find((each) => each?.isDirectory);
+  if (!folder) return give(event.dataTransfer.files);
+  asking?.abort();
+  files = [];
+  fail(`${folder.name} is a folder, which cannot be dropped; drop the images in it.`);
 });
 
 const heat = $("heat");
@@ -234,10 +263,8 @@ fade();
 
 $("clear").addEventListener("click", () => {
   asking?.abort();
-  [files, answer] = [[], null];
-  $("images").replaceChildren();
-  $("study").replaceChildren();
-  $("results").hidden = true;
+  files = [];
+  forget();
   trouble.textContent = "";
   tell("Cleared.");
   input.focus();

@@ -39,6 +39,8 @@ async def read_form(request: Request, limits: Limits, share: Share) -> Form:
         async with asyncio.timeout(limits.seconds):
             return await _read(request, limits, body)
     except TimeoutError:
+        if body.is_silent:
+            raise Refused(408, f"nothing came for {limits.silence_seconds:.0f} seconds; send the images anew") from None
         raise Refused(408, f"the upload took more than {limits.seconds:.0f} seconds; send fewer images") from None
     except Refused:
         await body.forget()
@@ -67,6 +69,7 @@ class _Body:
     def __init__(self, request: Request, limits: Limits, share: Share) -> None:
         self._request, self._limits, self._share = request, limits, share
         self._is_begun = self._is_ended = False
+        self.is_silent = False  # whether too long nothing came
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Its bytes as they come.
@@ -78,7 +81,7 @@ class _Body:
         if not announced.isdecimal() or int(announced) > self._limits.request_bytes:
             raise self._too_large()
         while not self._is_ended:
-            piece = await self._next()
+            piece = await self._soon()
             arrived += len(piece)
             if arrived > self._limits.request_bytes:
                 raise self._too_large()
@@ -92,6 +95,15 @@ class _Body:
             async with asyncio.timeout(LINGER_SECONDS):
                 while not (waits or self._is_ended):
                     await self._next()
+
+    async def _soon(self) -> bytes:
+        """Raises: TimeoutError where nothing comes for too long."""
+        try:
+            async with asyncio.timeout(self._limits.silence_seconds):
+                return await self._next()
+        except TimeoutError:
+            self.is_silent = True
+            raise
 
     async def _next(self) -> bytes:
         self._is_begun = True

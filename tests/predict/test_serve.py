@@ -253,7 +253,7 @@ def test_a_request_beyond_the_limit_is_refused_before_it_is_sent_where_it_says_s
     response = connection.getresponse()
     assert (response.status, json.loads(response.read())["error"]) == (
         413,
-        "more than 256 MiB in one request; send fewer images",
+        "more than 128 MiB in one request; send fewer images",
     )
     connection.close()
 
@@ -261,7 +261,7 @@ def test_a_request_beyond_the_limit_is_refused_before_it_is_sent_where_it_says_s
 def test_a_request_beyond_the_limit_is_refused_while_it_is_sent(by_onnx: Server) -> None:
     files = [("zeros.png", bytes(60 * MIB))] * 5
     body, kind = form(files)
-    assert refusal(by_onnx.send(iter([body]), {"Content-Type": kind}), 413).startswith("more than 256 MiB in one")
+    assert refusal(by_onnx.send(iter([body]), {"Content-Type": kind}), 413).startswith("more than 128 MiB in one")
 
 
 def test_too_many_files_are_refused(by_onnx: Server) -> None:
@@ -283,6 +283,29 @@ def test_uploads_are_neither_written_nor_named_anywhere(by_onnx: Server, hands: 
     assert "WRITTEN" not in told[before:]
     assert "TEMPORARY" not in told[before:]
     assert "Jane_Doe" not in told
+
+
+@pytest.mark.parametrize("engine", ["keras", "onnx"])
+def test_uploads_leave_nothing_in_the_folders_of_the_process(
+    url: str, hands: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    # The watch above sees Python's own opens alone, not those of TensorFlow and other libraries.
+    store, temporary = moved(url, tmp_path), tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv("HOME", str(temporary))
+    with serving(tmp_path / "told", "--store", store, "--part", HAND, "--engine", engine) as server:
+        server.post([("warm.png", hands[0].read_bytes())], part=HAND, heat="true")
+        before = sizes(tmp_path)
+        content = hands[0].read_bytes() + bytes(5 * MIB)
+        for _ in range(2):
+            answer = server.post([("Jane_Doe.png", content), ("Jane_Doe.txt", b"no image")], part=HAND, heat="true")
+            assert answer.status == 200
+            assert sizes(tmp_path) == before
+
+
+def sizes(folder: Path) -> dict[Path, int]:
+    return {each: each.stat().st_size for each in folder.rglob("*") if each.is_file()}
 
 
 def test_the_watch_for_written_files_sees_one(tmp_path: Path, url: str) -> None:

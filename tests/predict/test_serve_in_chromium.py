@@ -233,6 +233,31 @@ def test_what_the_server_would_refuse_is_not_sent(opened: Opened, images: list[P
     assert opened.page.get_by_role("alert").inner_text() == ""
 
 
+def test_a_file_that_is_gone_is_named_and_no_old_verdict_stays(opened: Opened, images: list[Path]) -> None:
+    opened.give(*images)
+    assert opened.page.locator("article").count() == 2
+    images[1].unlink()
+    opened.choose(HAND)
+    expect(opened.page.get_by_role("alert")).to_contain_text("right.png: it cannot be read")
+    opened.wait()
+    assert opened.page.locator("article").count() == 0
+    assert opened.page.locator("#results").is_hidden()
+    assert opened.page.get_by_role("status").inner_text() == ""
+
+
+def test_a_dropped_folder_is_told(opened: Opened, images: list[Path]) -> None:
+    opened.choose(HAND)
+    box = opened.page.locator("#drop").bounding_box()
+    assert box is not None
+    for given, told in ((images[0].parent, "is a folder, which cannot be dropped"), (images[0], "")):
+        drag = {"items": [], "files": [str(given)], "dragOperationsMask": 1}
+        session = opened.page.context.new_cdp_session(opened.page)
+        for kind in ("dragEnter", "dragOver", "drop"):
+            session.send("Input.dispatchDragEvent", {"type": kind, "x": box["x"] + 9, "y": box["y"] + 9, "data": drag})
+        expect(opened.page.locator("article")).to_have_count(0 if told else 1, timeout=PATIENCE)
+        expect(opened.page.get_by_role("alert")).to_contain_text(told)
+
+
 def test_a_server_that_is_gone_is_told(browser: Browser, url: str, hands: list[Path], tmp_path: Path) -> None:
     page = browser.new_page()
     with serving(tmp_path / "told", "--store", url, "--part", HAND, "--engine", "onnx") as server:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -114,6 +115,25 @@ def test_an_upload_that_stalls_ends_and_is_let_go() -> None:
     held = Held(SMALL.held_bytes)
     assert refused(Sender([body[:50]], is_whole=False), kind, held).status == 408
     held.add(SMALL.held_bytes)
+
+
+def test_a_sender_who_falls_silent_is_not_waited_for_until_the_end() -> None:
+    body, kind = form([("a.png", bytes(100))])
+    limits = replace(SMALL, seconds=60.0, silence_seconds=0.1)
+    with pytest.raises(Refused, match="nothing came for") as caught:
+        read(Sender([body[:50]], is_whole=False), kind, limits=limits)
+    assert caught.value.status == 408
+
+
+def test_an_answer_takes_its_uploads_place_until_it_is_sent() -> None:
+    held = Held(1000)
+    with held.share() as share:
+        share.add(900)
+        share.become(100)
+        held.add(900)  # raises if the upload still counted
+        with pytest.raises(Refused):
+            held.add(1)
+    held.add(100)
 
 
 def test_a_sender_who_leaves_is_no_refusal() -> None:
