@@ -7,6 +7,7 @@ Nothing that is sent is kept or written down. docs/page.md tells the rest.
 
 import errno
 import os
+import signal
 import socket
 import sys
 from argparse import Namespace
@@ -129,6 +130,7 @@ def _serve(found: "Offered", options: Namespace, listening: socket.socket) -> No
         print(f"{task}: {offer.model.name}")
     sys.stdout.flush()
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)  # our lines are heard while TensorFlow's start is kept quiet
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background without it
     asking.start()
     try:
         uvicorn.Server(config).run(sockets=[listening])

@@ -144,14 +144,14 @@ def run_trial(setting: Setting, task: Task, after_epoch: AfterEpoch, prune: Prun
         result = replace(result, first_epoch=len(task.begin.history[setting.objective]))
     if isinstance(learner, OwnLearner):
         result = replace(result, **_found_out(learner, task))
-    kind = None if isinstance(learner, OwnLearner) else partial(_trained_kind, inputs, level, learner)
+    kind = None if isinstance(learner, OwnLearner) else partial(_trained_kind, inputs, level, valid, learner)
     return Trained(result, save, fitted.checkpoint, kind)
 
 
-def _trained_kind(inputs: Inputs, level: str, learner: Head | Tail) -> TrainedKind:
+def _trained_kind(inputs: Inputs, level: str, valid: np.ndarray, learner: Head | Tail) -> TrainedKind:
     """Of train's first view, which is at hand, and valid."""
     train = inputs.get("train", level)
-    return fit_trained_kind(learner.pooled(train[kept_rows(len(train))]), learner.pooled(inputs.get("valid")))
+    return fit_trained_kind(learner.pooled(train[kept_rows(len(train))]), learner.pooled(valid))
 
 
 def _result(setting: Setting, fitted: Fit, found: Mapping[str, np.ndarray], start: float) -> TrialResult:

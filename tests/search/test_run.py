@@ -282,8 +282,9 @@ def test_the_line_before_the_last_tells_what_the_cache_saved(searcher: Searcher,
     ended = searcher.here(capsys, *frozen, "--trials", trials)
     counts = data_counts(searcher)
     images = sum(counts.values())
-    # A trial asks for train and valid to train, train in each epoch again, and for all three at its end.
-    served = trials * (2 * counts["train"] + counts["valid"] + images)
+    # A trial asks for train and valid to train, train in each epoch again, for all three at its end, and for train to
+    # keep what its model, among the best four here, was trained on.
+    served = trials * (3 * counts["train"] + counts["valid"] + images)
     told = f"features of {served:,} images were used, {images:,} passed the frozen layers ("
     assert ended.out.splitlines()[-2].startswith(told)
     again = searcher.here(capsys, *frozen, "--trials", trials + 1)
