@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # loaded where it is used: --help does not need it
 COMMAND = "predict.serve"
 LOCAL_NAME = "localhost"
 PATIENCE_SECONDS = 2  # that running requests get after Ctrl-C
-BACKLOG = 64  # connections that may wait to be taken
+BACKLOG = 32  # connections that wait; asyncio takes so many at once, before one too many can be dropped
 
 
 def main(arguments: Sequence[str]) -> int:
