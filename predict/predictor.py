@@ -175,11 +175,19 @@ class Predictor(Asked):
         return replace(first, probability=np.mean(views, axis=0))
 
     def _at_once(self, network: Network, grey: Sequence[NDArray[np.uint8]]) -> Answer:
-        """For Keras by a power of two of rows: few numbers, because TensorFlow traces the network for each."""
-        rows = len(grey) if self.engine == ONNX else min(self.batch_size, 1 << (len(grey) - 1).bit_length())
+        rows = len(grey) if self.engine == ONNX else rows_for(len(grey), self.batch_size)
         padded = np.zeros((rows, network.size, network.size, 1), np.float32)
         padded[: len(grey), ..., 0] = grey
         return network(padded, len(grey))
+
+
+def rows_for(images: int, most: int) -> int:
+    """By how many rows Keras is asked for so many images: few numbers, because TensorFlow traces a network for each.
+
+    >>> [rows_for(images, 16) for images in (1, 3, 16)]
+    [1, 4, 16]
+    """
+    return min(most, 1 << (images - 1).bit_length())
 
 
 def _digest(pixels: NDArray[np.uint8]) -> str:

@@ -93,6 +93,11 @@ def decode(content: bytes, size: int | None) -> NDArray[np.uint8]:
         raise Unreadable(f"damaged: {error}") from None
 
 
+def is_dicom(content: bytes) -> bool:
+    """Whether a file's bytes begin as a DICOM file does, with its preamble or without."""
+    return content[128:132] == b"DICM" or content.startswith(DICOM_META)
+
+
 def from_array(pixels: NDArray[Any], size: int) -> NDArray[np.uint8]:
     """Grey pixels (size, size) uint8 of an image in memory, as `decode` makes them of its file.
 

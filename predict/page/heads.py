@@ -6,7 +6,7 @@ import warnings
 
 from PIL import Image
 
-from radiographs.decoding import DICOM_META, KINDS, MOST_PIXELS
+from radiographs.decoding import DICOM_META, KINDS, MOST_PIXELS, is_dicom
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"  # pydicom unpacks such a file as soon as it is read
 # What Pillow raises for files that are none of its kinds, or damaged; `radiographs.decoding` tells what is wrong.
@@ -26,7 +26,7 @@ def pixels(content: bytes) -> int:
     """Width times height, read from the file's head; 0 where it is refused before it is decoded, as too large or no
     image.
     """
-    if content[128:132] == b"DICM" or content.startswith(DICOM_META):
+    if is_dicom(content):
         found = _of_dicom(content)
     else:
         try:

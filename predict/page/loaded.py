@@ -12,12 +12,12 @@ from predict.files import Content, ImageFile
 from predict.gradcam import GradCam
 from predict.heat import Heat
 from predict.networks import KERAS
-from predict.predictor import Predictor
+from predict.predictor import Predictor, rows_for
 from predict.routing import Router
 from predict.verdicts import Unread, Verdict
 from radiographs.decoding import decode
 
-# How many images at once: the powers of two by which `Predictor` asks, because a network is prepared for each number.
+# How many images at once: all that `rows_for` gives, because a network is prepared for each number.
 BATCHES = (1, 2, 4, 8, 16)
 MOST_TOGETHER = BATCHES[-1]
 BLANK = Content("blank.pgm", b"P5 1 1 255 \0")  # one black pixel
@@ -121,15 +121,6 @@ def load(model: ChosenModel, engine: str) -> Loaded:
     return loaded
 
 
-def batch(number: int) -> int:
-    """As how many images so many are asked.
-
-    >>> [batch(number) for number in (1, 3, 16, 40)]
-    [1, 4, 16, 16]
-    """
-    return next((each for each in BATCHES if each >= number), MOST_TOGETHER)
-
-
 def _gradcam(predictor: Predictor) -> GradCam | str:
     if predictor.engine != KERAS:
         return NO_SLOPES
@@ -142,7 +133,7 @@ def _gradcam(predictor: Predictor) -> GradCam | str:
 def _heats(gradcam: GradCam, labelled: Sequence[tuple[Content, str]]) -> Iterator[HeatMap]:
     grey = [{size: decode(file.content, size) for size in gradcam.sizes} for file, _ in labelled]
     labels = [label for _, label in labelled]
-    filling = batch(len(labels)) - len(labels)
+    filling = rows_for(len(labels), MOST_TOGETHER) - len(labels)
     heats = gradcam.heats(grey + grey[:1] * filling, labels + labels[:1] * filling)
     for heat, label in zip(heats, labels, strict=False):
         yield HeatMap(heat, gradcam.shown(label))
