@@ -2,8 +2,9 @@
 
     features/<architecture>/<level>-<view>-<key>/<cut>.f32 and .f32.sums
 
-The key is the digest of all that the numbers depend on, so a change of any of it asks for other files. A lock on the
-folder lets one process compute what others wait for; a kill loses some batches. Without the cache the same extractor
+The key is the digest of all that the numbers depend on, so a change of any of it asks for other files. Processes that
+need the same files fill them together, batch by batch (features/filling.py), sharing the folder's lock, so that what
+anyone is filling stays. A kill loses the batches that the killed one had in hand. Without the cache the same extractor
 computes the same numbers again, in memory. Files not used for longest go first where the budget asks for room.
 """
 
@@ -13,9 +14,10 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +25,18 @@ from numpy.typing import NDArray
 
 from features.chunks import ChunkedFile, read_only
 from features.extractor import Views, code_of_features, extract
-from features.forward import BATCH, PIECE, Forward
+from features.filling import Filling, filling
+from features.forward import BATCH, PIECE, Forward, processors
 from features.records import FrozenNetwork
+from plumbing import byte_locks
 from plumbing.files import locked, locked_if_free
 from plumbing.progress import console, progress_bar
 from plumbing.seeds import DATA_SEED
 
 OPEN_FILES = 64  # memory maps that a process keeps
 STAMP_SECONDS = 60.0
+LOOK_SECONDS = 0.05  # between two looks at what other processes have in hand
+LOOKS_UNTIL_SAID = 200  # about ten seconds: at a file's end each waits a little for the others' last batches
 
 
 class Ledger:
@@ -38,12 +44,18 @@ class Ledger:
 
     Attributes:
         served: images whose features were asked for, again and again. seconds_anew: what a pass for each would take.
-        extracted: images that passed through frozen layers, in `seconds`.
+        extracted: images that passed through frozen layers in this process, in `seconds`; where several fill a file
+            together, their counts add up to its images.
     """
 
     def __init__(self) -> None:
         self.served, self.seconds_anew, self.extracted, self.seconds = 0, 0.0, 0, 0.0
         self._lock = threading.Lock()
+
+    def counts(self) -> dict[str, float]:
+        """All, as `add` takes them."""
+        names = ("served", "seconds_anew", "extracted", "seconds")
+        return {name: getattr(self, name) for name in names}
 
     def add(self, served: int = 0, seconds_anew: float = 0.0, extracted: int = 0, seconds: float = 0.0) -> None:
         """Count."""
@@ -65,7 +77,7 @@ class FeatureCache:
         self.ledger = ledger or Ledger()
         self._open: OrderedDict[Path, tuple[float, NDArray[np.float32]]] = OrderedDict()
         self._open_lock = threading.Lock()
-        self._filling = threading.Lock()  # one thread at a time extracts, on all cores
+        self._filling = threading.Condition()  # one thread at a time extracts, on all cores
 
     def features(
         self,
@@ -93,8 +105,14 @@ class FeatureCache:
         views: Views,
         cut: str,
         together: Sequence[str] = (),
+        *,
+        wait: bool = True,
     ) -> NDArray[np.float32] | None:
-        """What `features` gives, not counted as used; None where nothing is kept, or no room can be made for it."""
+        """What `features` gives, not counted as used; None where nothing is kept, or no room can be made for it.
+
+        Args:
+            wait: for the batches that other processes have in hand; if not, also None where they are all that lacks.
+        """
         if self.folder is None:
             return None
         file = self._file(self.folder, network, views, cut)
@@ -104,12 +122,11 @@ class FeatureCache:
         with self._filling:
             if (known := self._known(file)) is not None:  # another thread has just made it
                 return known
-            with locked(file.path.parent / "lock", partial(_say_waiting, file)):
+            with locked(file.path.parent / "lock", partial(_say_waiting, file), shared=byte_locks.available()):
                 lacking = [other for other in others if not other.is_complete()]
                 files = {each.path.stem: each for each in (file, *lacking) if self._reserved(each)}
-                if cut not in files:
+                if cut not in files or not self._fill(forward, views, files, wait):
                     return None
-                self._fill(network, forward, views, files)
                 for each in files.values():
                     self._opened(each)
                 return self._opened(file)
@@ -154,41 +171,53 @@ class FeatureCache:
                 self._open.popitem(last=False)
         return array
 
-    def _fill(
-        self, network: FrozenNetwork, forward: Callable[[], Forward], views: Views, files: dict[str, ChunkedFile]
-    ) -> None:
-        """Compute what is missing or damaged in the files, in one pass."""
-        missing: dict[str, set[int]] = {}
-        for cut, file in files.items():
-            never, damaged = file.missing()
-            missing[cut] = {*never, *damaged}
-            if damaged:
-                told = f"{len(damaged)} of {file.chunks} pieces are damaged, computed again"
-                console().print(f"features: {file.path}: {told}", soft_wrap=True)
-        wanted = [cut for cut in files if missing[cut]]
-        if wanted:
-            for batch, found in self._passed(forward(), views, wanted, sorted(set().union(*missing.values()))):
-                for cut in wanted:
-                    if batch in missing[cut]:
-                        files[cut].write(batch, found[cut])
+    def _fill(self, forward: Callable[[], Forward], views: Views, files: Mapping[str, ChunkedFile], wait: bool) -> bool:
+        """Compute what the files lack, beside other processes that do; whether they are whole now."""
+        looks, layers = 0, None
+        with filling(files) as mine:
+            while left := mine.left():
+                layers = layers or forward()
+                if self._extracted(layers, views, mine, left):
+                    continue
+                if not wait:
+                    return False
+                looks += 1
+                if looks == LOOKS_UNTIL_SAID:
+                    _say_held(next(iter(files.values())), len(left))
+                self._filling.wait(LOOK_SECONDS)  # another thread may extract other views meanwhile
+        return True
+
+    def _extracted(self, layers: Forward, views: Views, mine: Filling, left: Sequence[int]) -> int:
+        """Pass batches that are left and that nobody else takes through the layers, one after another; how many."""
+        free = (batch for batch in left if mine.take(batch))
+        # As few as keep all cores at work while a batch is written: who holds more leaves less to others at the end.
+        taken = list(islice(free, 1 + min(-(-processors() * layers.piece // BATCH), 8)))
+        if taken:
+            for batch, found in self._passed(layers, views, mine.lacking(), taken, left):
+                mine.write(batch, found)
+                taken += islice(free, 1)  # the extractor begins what is added to its list while it works
+        return len(taken)
 
     def _in_memory(self, network: FrozenNetwork, forward: Forward, views: Views, cut: str) -> NDArray[np.float32]:
         features = np.empty((len(views), *network.shapes[cut]), np.float32)
         with self._filling:
-            for batch, found in self._passed(forward, views, [cut], views.batches):
+            for batch, found in self._passed(forward, views, [cut], views.batches, views.batches):
                 features[batch * BATCH : batch * BATCH + len(found[cut])] = found[cut]
         return read_only(features)
 
     def _passed(
-        self, forward: Forward, views: Views, cuts: Sequence[str], batches: Sequence[int]
+        self, forward: Forward, views: Views, cuts: Sequence[str], batches: Sequence[int], left: Sequence[int]
     ) -> Iterator[tuple[int, dict[str, NDArray[np.float32]]]]:
-        images = sum(len(views.of_batch(batch)) for batch in batches)
+        """Number and features, cut by cut, of each of these batches; the bar moves over all that are left."""
+        images, shown = [len(views.of_batch(batch)) for batch in left], 0
         start = time.monotonic()
-        with progress_bar(f"extracting {views.level} view {views.view}", images) as advance:
+        with progress_bar(f"extracting {views.level} view {views.view}", sum(images)) as advance:
             for batch, found in extract(forward, views, cuts, batches):
                 yield batch, found
-                advance(len(views.of_batch(batch)))
-        self.ledger.add(extracted=images, seconds=time.monotonic() - start)
+                now, passed = time.monotonic(), left.index(batch) + 1
+                self.ledger.add(extracted=images[passed - 1], seconds=now - start)
+                advance(sum(images[shown:passed]))
+                start, shown = now, passed
 
     def _reserved(self, file: ChunkedFile) -> bool:
         """Whether a file has its whole length, or is given it now, those not used for longest removed for it."""
@@ -214,6 +243,11 @@ class FeatureCache:
 
 def _say_waiting(file: ChunkedFile) -> None:
     console().print(f"waiting for another process that extracts into {file.path.parent}", soft_wrap=True)
+
+
+def _say_held(file: ChunkedFile, batches: int) -> None:
+    told = f"{batches} of {file.chunks} pieces; if it does not go on, a process that was stopped has them"
+    console().print(f"waiting for another process that extracts into {file.path.parent}: {told}", soft_wrap=True)
 
 
 def _stamp(file: ChunkedFile) -> None:

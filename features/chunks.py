@@ -1,18 +1,20 @@
 """A file of equal chunks that a kill cannot leave half-believed, and damage cannot pass unseen.
 
 Two files: the numbers, a plain row-major float32 array as long as it will ever be, and beside it `<name>.sums`, the
-CRC-32 of each chunk, 4 bytes in little-endian order, appended after the chunk itself was written. A chunk is there when
-its sum is there and agrees.
+CRC-32 of each chunk, 4 bytes in little-endian order, written after the chunk itself; 0, or nothing, where the chunk was
+not written yet. A chunk is there when its sum is there and agrees. Chunks are written in any order.
 """
 
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from plumbing.byte_locks import write_at
 
 SUM_BYTES = 4
 
@@ -20,7 +22,7 @@ SUM_BYTES = 4
 class ChunkedFile:
     """One array (rows, *shape) float32 in chunks of `chunk_rows` rows, the last one shorter.
 
-    Whoever writes holds a lock of its own; readers need none once `missing` found nothing.
+    Whoever writes a chunk keeps other writers from it; readers need no lock once `checked` found the chunk whole.
     """
 
     def __init__(self, path: Path, rows: int, shape: Sequence[int], chunk_rows: int) -> None:
@@ -39,24 +41,28 @@ class ChunkedFile:
 
     def is_complete(self) -> bool:
         """Whether every chunk was written, damaged since or not."""
-        return not self.size or (len(self._sums()) >= SUM_BYTES * self.chunks and self.path.exists())
+        return not self.size or (bool(self._sums().all()) and self.path.exists())
 
-    def missing(self) -> tuple[list[int], list[int]]:
-        """Chunks that were never written, and those written but damaged since; every byte is read."""
-        sums = self._sums()
-        known = len(sums) // SUM_BYTES
-        if known == 0 or not self.path.exists():
-            return list(range(self.chunks)), []
-        damaged = []
+    def is_written(self, chunk: int) -> bool:
+        """Whether the chunk was written, damaged since or not."""
+        return bool(self._sums()[chunk])
+
+    def checked(self, chunks: Iterable[int]) -> tuple[list[int], list[int]]:
+        """Which of these chunks are whole, and which are damaged; the others were never written.
+
+        Every byte of them is read.
+        """
+        sums, whole, damaged = self._sums(), list[int](), list[int]()
         with self.path.open("rb") as file:
-            for chunk in range(min(known, self.chunks)):
-                content = file.read(self._span(chunk)[1])
-                if sums[chunk * SUM_BYTES : (chunk + 1) * SUM_BYTES] != _sum_of(content):
-                    damaged.append(chunk)
-        return list(range(known, self.chunks)), damaged
+            for chunk in chunks:
+                if sums[chunk]:
+                    offset, length = self._span(chunk)
+                    file.seek(offset)
+                    (whole if sums[chunk] == _sum_of(file.read(length)) else damaged).append(chunk)
+        return whole, damaged
 
     def reserve(self) -> None:
-        """Give the file its whole length.
+        """Give the file its whole length; may be called while others write chunks.
 
         Raises: OSError where the disk is full, which a write into a memory map could tell only by a signal.
         """
@@ -67,20 +73,19 @@ class ChunkedFile:
             if self.growth:
                 _allocate(file, self.size)
             file.truncate(self.size)
-        known = len(self._sums()) // SUM_BYTES
         with self.sums_path.open("ab") as file:
-            file.truncate(known * SUM_BYTES)  # a sum that a kill cut short
+            if torn := file.tell() % SUM_BYTES:  # a sum that a kill cut short
+                file.truncate(file.tell() - torn)
 
     def write(self, chunk: int, values: NDArray[np.float32]) -> None:
-        """Write a chunk and then its sum: the next one, or again one that was damaged."""
+        """Write a chunk and then its sum."""
         content = np.ascontiguousarray(values, np.float32).tobytes()
-        for path, offset, part in (
-            (self.path, self._span(chunk)[0], content),
-            (self.sums_path, chunk * SUM_BYTES, _sum_of(content)),
-        ):
-            with path.open("r+b") as file:
-                file.seek(offset)
-                file.write(part)
+        write_at(self.path, self._span(chunk)[0], content)
+        self._write_sum(chunk, _sum_of(content))
+
+    def discard(self, chunk: int) -> None:
+        """Take a chunk for never written."""
+        self._write_sum(chunk, 0)
 
     def array(self) -> NDArray[np.float32]:
         """The whole array, memory-mapped, read-only."""
@@ -103,8 +108,14 @@ class ChunkedFile:
         rows = min(self.chunk_rows, self.rows - chunk * self.chunk_rows)
         return chunk * self.chunk_rows * self.row_bytes, rows * self.row_bytes
 
-    def _sums(self) -> bytes:
-        return self.sums_path.read_bytes() if self.sums_path.exists() else b""
+    def _sums(self) -> NDArray[np.uint32]:
+        """(chunks,), 0 where a chunk was never written."""
+        content = self.sums_path.read_bytes() if self.sums_path.exists() else b""
+        known = np.frombuffer(content[: len(content) // SUM_BYTES * SUM_BYTES], "<u4")[: self.chunks]
+        return np.pad(known, (0, self.chunks - len(known)))
+
+    def _write_sum(self, chunk: int, value: int) -> None:
+        write_at(self.sums_path, chunk * SUM_BYTES, value.to_bytes(SUM_BYTES, "little"))
 
 
 def _allocate(file: BinaryIO, size: int) -> None:
@@ -122,5 +133,5 @@ def read_only(array: NDArray[np.float32]) -> NDArray[np.float32]:
     return array
 
 
-def _sum_of(content: bytes) -> bytes:
-    return zlib.crc32(content).to_bytes(SUM_BYTES, "little")
+def _sum_of(content: bytes) -> int:
+    return zlib.crc32(content) or 2**32 - 1  # 0 says that nothing was written

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import sqlalchemy as sa
 
-from plumbing.command import Interrupted, one_line
+from plumbing.command import Interrupted
 from reports.board import judged_by
 from reports.build import made_report, report_files
 from reports.folder import Written
@@ -24,6 +24,7 @@ from reports.helpers import helpers
 from reports.html import Report
 from reports.ranking import state_counts
 from reports.recall import Recall
+from results.reconnect import Unreadable
 from results.store import Store
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Watcher:
     def update(self) -> Report | None:
         """Build the report if the store has changed since the last time, and give it.
 
-        Raises: sqlalchemy.exc.OperationalError where the store cannot be read now; the next update makes up for it.
+        Raises: results.reconnect.Unreadable where the store cannot be read now; the next update makes up for it.
         """
         seen = self.store.progress()  # before the report: what changes while it is built is seen the next time
         if seen == self._seen:
@@ -103,8 +104,8 @@ def _look(watcher: Watcher, trouble: str) -> str:
     start = time.perf_counter()
     try:
         report = watcher.update()
-    except sa.exc.OperationalError as error:
-        found = one_line(str(error.orig))
+    except Unreadable as error:
+        found = error.reason
         if found != trouble:
             print(f"the store cannot be read now, trying again: {found}", file=sys.stderr, flush=True)
         return found

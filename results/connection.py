@@ -1,20 +1,28 @@
 """Opening a store: the database behind a URL, checked to be ours and brought to this version's schema."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
 
 from plumbing.errors import StoreError
+from results.reconnect import is_away, passes, persistently, reason
 
 DEFAULT_URL = "sqlite:///runs/results.db"
 VERSION_TABLE = "results_version"
 NO_URL = (ArgumentError, ValueError)  # what SQLAlchemy raises for one; ValueError for a port that is no number
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+# PostgreSQL's, for each connection: no statement runs for ever, none waits for ever for another's lock, and a process
+# that was stopped within a transaction keeps its locks no longer than others wait for them.
+LIMITS = {"statement_timeout": "120s", "lock_timeout": "20s", "idle_in_transaction_session_timeout": "60s"}
+# libpq's: a server that is out of reach is known to be so within a minute. Seconds, but for the last: milliseconds.
+NOTICE_LOSS = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3,
+               "tcp_user_timeout": 50_000}  # fmt: skip
 
 # Optuna 5's tables, which may stand beside ours.
 OPTUNA_TABLES = frozenset(
@@ -39,25 +47,21 @@ OPTUNA_TABLES = frozenset(
 def hide_password(url: str) -> str:
     """The URL as it may be shown."""
     try:
-        return sa.make_url(url).render_as_string(hide_password=True)
+        return _parsed(url).render_as_string(hide_password=True)
     except NO_URL:
         return "that URL"
-
-
-def unwritable(url: sa.URL, error: DatabaseError) -> StoreError:
-    """The error of a store that opened but refuses to be written."""
-    shown = url.render_as_string(hide_password=True)
-    return StoreError(f"--store {shown}: cannot be written: {error.orig}; free it or give another store")
 
 
 def sqlite_path(url: str) -> Path | None:
     """The file of a SQLite URL, None for other databases.
 
     Raises: StoreError where the URL is none, or is SQLite's in memory, which would be lost, or with SQLite's options,
-        which would make another file of it.
+        which would make another file of it; or where it holds a password in a way that could not be hidden.
     """
     try:
-        parsed = sa.make_url(url)
+        parsed = _parsed(url)
+    except PasswordSeen as error:
+        raise StoreError(f"--store: {error}") from None
     except NO_URL:
         raise StoreError("--store is no database URL; give sqlite:///FILE or postgresql+psycopg://...") from None
     if parsed.get_backend_name() != "sqlite":
@@ -69,31 +73,44 @@ def sqlite_path(url: str) -> Path | None:
     return Path(parsed.database)
 
 
-def open_engine(url: str, create: bool) -> sa.Engine:
+class PasswordSeen(ValueError):
+    """A URL whose password would not be known for one, and shown."""
+
+
+def _parsed(url: str) -> sa.URL:
+    """Raises: one of `NO_URL`."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        if url.count("@") > 1 or "@" in str(parsed.database):
+            raise PasswordSeen("write @ as %40 within a password, / as %2F and : as %3A")
+        if {"password", "sslpassword"} & set(parsed.query):
+            raise PasswordSeen("a password is no option; give user:password@host, $PGPASSWORD or ~/.pgpass")
+    return parsed
+
+
+def open_engine(url: str, create: bool, has_worked: bool = False) -> sa.Engine:
     """An engine on a store of ours, its tables brought to this version.
 
     Args:
         create: make the store where it does not exist; else its absence is an error and nothing is made.
+        has_worked: somebody has it open, so a server that cannot be reached is away for a while, and waited for.
     Raises: StoreError where it is absent, unreachable, unwritable, another program's, or a newer version's.
     """
     path = sqlite_path(url)
     if path is None:
-        return _opened(url, None, create)
+        return _opened(url, None, create, passes if has_worked else _starting)
     _check_file(path, url, create)
     with _unmade_on_failure(path):
         if create:
             _make_folder(path, url)
-        return _opened(url, path, create)
+        return _opened(url, path, create, passes)
 
 
-def _opened(url: str, path: Path | None, create: bool) -> sa.Engine:
+def _opened(url: str, path: Path | None, create: bool, may_pass: Callable[[DBAPIError], bool]) -> sa.Engine:
     try:
-        engine = sa.create_engine(url, connect_args={"timeout": 60} if path else {})
-        if path is not None:
-            sa.event.listen(engine, "connect", _prepare_sqlite)
-            sa.event.listen(engine, "begin", _begin_sqlite)
+        engine = _engine(url, path)
         try:
-            _bring_up_to_date(engine, url, create)
+            persistently(lambda: _bring_up_to_date(engine, url, create), engine.url, may_pass)
         except BaseException:
             engine.dispose()
             raise
@@ -103,11 +120,44 @@ def _opened(url: str, path: Path | None, create: bool) -> sa.Engine:
     except NO_URL as error:
         raise StoreError(f"--store {hide_password(url)}: no URL of a database: {error}; mend it") from None
     except OperationalError as error:
-        raise StoreError(f"--store {hide_password(url)}: cannot be opened or written: {error.orig}") from None
+        mend = "" if path else "; see that the server runs, and whether host, database, user and password are right"
+        raise StoreError(f"--store {hide_password(url)}: cannot be opened or written: {reason(error)}{mend}") from None
     except DatabaseError as error:
-        raise StoreError(
-            f"--store {hide_password(url)}: not a database of ours: {error.orig}; give another file"
-        ) from None
+        told = "not a database of ours" if path else "cannot be used"
+        mend = "give another file" if path else "give another database, or the rights that are lacking"
+        raise StoreError(f"--store {hide_password(url)}: {told}: {reason(error)}; {mend}") from None
+
+
+def _engine(url: str, path: Path | None) -> sa.Engine:
+    if path is None:
+        return postgresql_engine(url)
+    engine = sa.create_engine(url, connect_args={"timeout": 60})
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def postgresql_engine(url: str) -> sa.Engine:
+    """An engine on a PostgreSQL database, which is not asked for anything yet.
+
+    Few connections are kept, since a hundred is all that a server has by default. None is tried out before it is used:
+    who finds it lost runs the transaction again (`results.reconnect`).
+
+    Raises: ArgumentError or ValueError where the URL is none; NoSuchModuleError, ModuleNotFoundError without a driver.
+    """
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "postgresql":
+        raise NoSuchModuleError(f"{parsed.get_backend_name()} is neither sqlite nor postgresql")
+    given = parsed.query
+    limits = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
+    arguments: dict[str, Any] = {name: value for name, value in NOTICE_LOSS.items() if name not in given}
+    arguments["options"] = f"{limits} {given.get('options', '')}".strip()  # the user's own, coming later, count
+    return sa.create_engine(parsed, connect_args=arguments, pool_size=2, max_overflow=3)
+
+
+def _starting(error: DBAPIError) -> bool:
+    """Whether a server that does not let us in will soon, or another process is at the same tables."""
+    return passes(error) and (not is_away(error) or "the database system is" in str(error.orig))
 
 
 def _bring_up_to_date(engine: sa.Engine, url: str, create: bool) -> None:

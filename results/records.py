@@ -37,10 +37,15 @@ class NewSearch:
 
 @dataclass(frozen=True)
 class Search(NewSearch):
-    """A stored search."""
+    """A stored search.
+
+    Attributes:
+        run: what its last command asked for, by which workers join it; None where no command told.
+    """
 
     id: int = 0
     created: str = ""
+    run: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,11 @@ class ImageList:
 
 @dataclass(frozen=True)
 class NewTrial:
-    """A trial when it starts; what is None an ensemble has not, or not of all its members alike."""
+    """A trial when it starts; what is None an ensemble has not, or not of all its members alike.
+
+    Attributes:
+        knows: of a trial that was proposed asynchronously: whose results its proposal knew (search/workers/known.py).
+    """
 
     number: int
     part_body: str
@@ -98,6 +107,7 @@ class NewTrial:
     fit_epochs: int | None
     code_version: str
     continues: int | None = None
+    knows: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -174,3 +184,4 @@ class Trial:
     continues: int | None
     first_epoch: int | None
     found_parameters: Sequence[Any] | None
+    knows: Mapping[str, Any] | None = None

@@ -19,6 +19,7 @@ searches = sa.Table(
     sa.Column("settings", sa.JSON, nullable=False),  # all that must not change between runs of one search
     sa.Column("details", sa.JSON, nullable=False),  # what a report tells: command, counts, images left out
     sa.Column("created", sa.String(32), nullable=False),  # UTC, ISO 8601
+    sa.Column("run", sa.JSON(none_as_null=True)),  # what its last command asked for, so that workers can join it
 )
 
 image_lists = sa.Table(
@@ -66,6 +67,7 @@ trials = sa.Table(
     sa.Column("continues", sa.Integer),  # number of the trial whose end it began at
     sa.Column("first_epoch", sa.Integer),  # epochs of its history that the other trained
     sa.Column("found_parameters", sa.JSON(none_as_null=True)),  # of a user's own model, found by building it
+    sa.Column("knows", sa.JSON(none_as_null=True)),  # asynchronous: whose results its proposal knew
     sa.UniqueConstraint("search_id", "number"),
 )
 
@@ -96,6 +98,41 @@ probabilities = sa.Table(
     sa.Column("split", sa.String(5), primary_key=True),
     sa.Column("classes", sa.Integer, nullable=False),  # 1: P(abnormal); 14: one each
     sa.Column("values", sa.LargeBinary, nullable=False),  # (images, classes) float32, little-endian, in image order
+)
+
+# Times here are the database's own, in seconds of the epoch, so that the clocks of machines need not agree.
+workers = sa.Table(
+    "results_workers",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("search_id", sa.Integer, sa.ForeignKey("results_searches.id"), nullable=False, index=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("process", sa.Integer, nullable=False),
+    sa.Column("identity", sa.Text, nullable=False),  # boot, process and its start; empty where the system tells none
+    sa.Column("joined", sa.Float(53), nullable=False),
+    sa.Column("heartbeat", sa.Float(53), nullable=False),
+    sa.Column("patience", sa.Float(53), nullable=False),  # seconds of silence after which it counts as dead
+    sa.Column("left", sa.Float(53)),
+)
+
+# Each attempt at a trial, appended and ended once: who may write its result, and the log of who might no longer.
+claims = sa.Table(
+    "results_claims",
+    metadata,
+    sa.Column("trial_id", sa.Integer, sa.ForeignKey("results_trials.id"), primary_key=True),
+    sa.Column("attempt", sa.Integer, primary_key=True),  # from 1; the fencing token
+    sa.Column("worker_id", sa.Integer, sa.ForeignKey("results_workers.id"), nullable=False, index=True),
+    sa.Column("claimed", sa.Float(53), nullable=False),
+    sa.Column("outcome", sa.String(10)),  # null: open; finished | pruned | failed, lost | gone, released
+    sa.Column("ended", sa.Float(53)),
+)
+
+# The last transaction that each open store wrote on PostgreSQL, by which it knows of one that was never answered.
+transactions = sa.Table(
+    "results_transactions",
+    metadata,
+    sa.Column("writer", sa.String(32), primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
 )
 
 # What an import read but could not place, whole, so that nothing of a file is lost.

@@ -1,11 +1,15 @@
 """All trials of a store as one table, one row a trial, with the columns that are exported."""
 
 import json
+import math
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+import sqlalchemy as sa
 
-from results.records import EXPECTED_AUC, FINISHED, RUNNING, Search, Trial
+from results import schema
+from results.records import EXPECTED_AUC, FINISHED, RUNNING, Search
 from results.store import Store
 
 # Study-level metrics that are exported with their interval, for valid and test.
@@ -54,50 +58,84 @@ def trials_table(store: Store) -> pd.DataFrame:
 
     Returns: the columns `EXPORTED`, then `INTERNAL`; absent values are None or NaN. Accuracies are per cent.
     """
-    trials = store.trials()
+    trials = schema.trials.c
+    query = sa.select(*(trials[name] for name in _STORED)).order_by(trials.search_id, trials.number)
+    stored = [dict(zip(_STORED, row, strict=True)) for row in store.read(lambda connection: _all(connection, query))]
     searches = {search.id: search for search in store.searches()}  # after them: a search may begin meanwhile
-    continued = {(trial.search_id, trial.continues) for trial in trials if trial.state == FINISHED}
-    rows = {
-        trial.id: _row(searches[trial.search_id], trial) | {"continued": (trial.search_id, trial.number) in continued}
-        for trial in trials
-    }
-    for trial_id, measure in store.measures("study"):
-        if trial_id not in rows or rows[trial_id]["state"] == RUNNING:
-            continue  # begun or ended meanwhile
-        name = f"{measure.split}_{measure.metric}"
-        values = {name: measure.value, f"{name}_low": measure.low, f"{name}_high": measure.high}
-        rows[trial_id] |= {column: value for column, value in values.items() if column in _METRIC_COLUMNS}
-    for trial_id, measure in store.measures("image", "accuracy"):
-        if trial_id in rows and measure.low is not None and measure.high is not None:
-            name = f"{measure.split}_accuracy_eval"
-            rows[trial_id] |= {f"{name}_low": 100 * measure.low, f"{name}_high": 100 * measure.high}
+    continued = {(trial["search_id"], trial["continues"]) for trial in stored if trial["state"] == FINISHED}
+    rows = {trial["id"]: _row(searches[trial["search_id"]], trial, continued) for trial in stored}
+    ended = {trial["id"]: rows[trial["id"]] for trial in stored if trial["state"] != RUNNING}
+    for trial_id, split, metric, *values in store.read(lambda connection: _all(connection, _of_studies())):
+        if trial_id in ended and (places := _PLACES.get((split, metric))):  # else begun or ended meanwhile
+            for place, value in zip(places, values, strict=False):  # brier has no bounds
+                ended[trial_id][place] = value
+    for trial_id, split, low, high in store.read(lambda connection: _all(connection, _accuracies())):
+        if trial_id in ended and low is not None and high is not None:
+            ended[trial_id][_PLACE[f"{split}_accuracy_eval_low"]] = 100 * low
+            ended[trial_id][_PLACE[f"{split}_accuracy_eval_high"]] = 100 * high
     return pd.DataFrame(list(rows.values()), columns=EXPORTED + INTERNAL)
 
 
-_METRIC_COLUMNS = frozenset((*_metric_columns(), *EXPECTED))
+# Columns of `results_trials` that a row is made of, and those that stand in it under their own names.
+_SAME = (
+    "state", "architecture", "name_code", "part_body", "fit_epochs", "early_stop_at_epoch", *ACCURACIES, "seconds",
+    "epochs_trained", "seed", "weights", "image_size", "model_name", "value", "reason", "model_path", "finished",
+    *CONTINUED,
+)  # fmt: skip
+_STORED = ("id", "search_id", "number", "configuration", "code_version", *_SAME)
+_VARIED = ("augmentation", "lr", "conv_dropout", "callbacks_patience", "frozen")
+
+# Where each column stands, and those of a metric by study: its value, and where it has them, its bounds.
+_PLACE = {column: place for place, column in enumerate(EXPORTED + INTERNAL)}
+_PLACES = {
+    (split, metric): [
+        _PLACE[column]
+        for column in (f"{split}_{metric}", f"{split}_{metric}_low", f"{split}_{metric}_high")
+        if column in _PLACE
+    ]
+    for split in ("valid", "test")
+    for metric in (*INTERVAL_METRICS, "brier", EXPECTED_AUC)
+}
 
 
-def _row(search: Search, trial: Trial) -> dict[str, Any]:
-    configuration = trial.configuration
-    same_name = (
-        "state", "architecture", "name_code", "part_body", "fit_epochs", "early_stop_at_epoch", *ACCURACIES,
-        "seconds", "epochs_trained", "seed", "weights", "image_size", "model_name", "value", "reason", "model_path",
-        "finished", *CONTINUED,
-    )  # fmt: skip
-    varied = ("augmentation", "lr", "conv_dropout", "callbacks_patience", "frozen")
-    return (
-        {
-            "search": search.name,
-            "engine": search.engine,
-            "trial": trial.number,
-            "config": json.dumps(dict(configuration), sort_keys=True),
-            "data_hash": search.data_hash,
-            "code_version": trial.code_version or search.code_version,
-            "trial_id": trial.id,
-            "objective": search.objective,
-            "kind": search.kind,
-            "confirms": search.settings.get("confirms"),
-        }
-        | {name: getattr(trial, name) for name in same_name}
-        | {name: configuration.get(name) for name in varied}
-    )
+def _all(connection: sa.Connection, query: sa.Select[Any]) -> Sequence[Any]:
+    return connection.execute(query).all()
+
+
+def _row(search: Search, trial: Mapping[str, Any], continued: Container[tuple[int, int]]) -> list[Any]:
+    """The trial's values in the order of the columns, NaN where a metric is to come."""
+    configuration = trial["configuration"]
+    values = {
+        "search": search.name,
+        "engine": search.engine,
+        "trial": trial["number"],
+        "config": json.dumps(configuration, sort_keys=True),
+        "data_hash": search.data_hash,
+        "code_version": trial["code_version"] or search.code_version,
+        "trial_id": trial["id"],
+        "objective": search.objective,
+        "kind": search.kind,
+        "confirms": search.settings.get("confirms"),
+        "continued": (trial["search_id"], trial["number"]) in continued,
+    }
+    values |= {name: trial[name] for name in _SAME} | {name: configuration.get(name) for name in _VARIED}
+    row = [math.nan] * len(_PLACE)
+    for name, value in values.items():
+        row[_PLACE[name]] = value
+    return row
+
+
+def _of_studies() -> sa.Select[Any]:
+    """Trial, split, metric, value and bounds of the metrics by study that the table has."""
+    metrics = schema.metrics.c
+    named = metrics.metric.in_(sorted({metric for _, metric in _PLACES}))
+    columns = (metrics.trial_id, metrics.split, metrics.metric, metrics.value, metrics.low, metrics.high)
+    return sa.select(*columns).where(metrics.level == "study", named, metrics.split.in_(("valid", "test")))
+
+
+def _accuracies() -> sa.Select[Any]:
+    """Trial, split and bounds of the accuracy by image."""
+    metrics = schema.metrics.c
+    columns = (metrics.trial_id, metrics.split, metrics.low, metrics.high)
+    wanted = metrics.level == "image", metrics.metric == "accuracy", metrics.split.in_(("valid", "test"))
+    return sa.select(*columns).where(*wanted)

@@ -38,6 +38,9 @@ class ListedProposals:
         left = [each for each in self.proposals if each.number not in self.told]
         return left[: self.batch_trials]
 
+    def propose_one(self, number: int, knows: Collection[int], begun: Mapping[int, Configuration]) -> Proposal | None:
+        return next((each for each in self.proposals if each.number == number), None)
+
     def prunes(self, number: int, values: Sequence[float]) -> bool:
         return False
 
@@ -47,7 +50,7 @@ class ListedProposals:
     def tell(self, trial: Trial, objective_by_epoch: Sequence[float]) -> None:
         self.told.add(trial.number)
 
-    def save(self) -> None:
+    def save(self, last: bool = True) -> None:
         """Nothing: the store has it all."""
 
     def close(self) -> None:

@@ -1,18 +1,18 @@
 """The search itself: propose, train, store, tell; again after a kill.
 
 A trial is finished when its row is committed. The order of writes makes any instant safe: the running trials of a
-batch, then for each its model and checkpoint files, then its result in one transaction; the engine is told when the
-batch has ended.
+batch with what this worker claims of them, then for each its model and checkpoint files, then its result in one
+transaction; the engine is told when the batch has ended.
 """
 
 import ctypes
 import gc
-import math
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,10 +22,10 @@ from threadpoolctl import threadpool_limits
 
 from features.forward import processors
 from plumbing import VERSION
-from plumbing.errors import SearchFailed
 from radiographs.parts import class_names
 from results.card import add_card, model_card
-from results.records import FAILED, FINISHED, RUNNING, NewTrial, Search, Trial
+from results.claims import PATIENCE, Claim, TrialTakenOver
+from results.records import FINISHED, RUNNING, NewTrial, Search, Trial
 from results.store import Store
 from results.trained_kind import add_trained_kind, in_card
 from search.engines import Engine, Proposal
@@ -35,8 +35,10 @@ from search.stopping import Clock, Stopping, reason_to_stop
 from search.training.checkpoints import Checkpoints
 from search.training.fitting import TrialFailed
 from search.training.trial import AfterEpoch, Setting, Task, Trained, inputs_of, is_head, run_trial
+from search.workers.feeds import AsynchronousFeed, BatchFeed, Feed, Source, Work
+from search.workers.worker import Worker
 
-FAILURES_IN_A_ROW = 3
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between looks at the store, where others have all under way
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class SearchRun:
     Attributes:
         ends_on_failures: whether three failures in a row for one reason end it.
         clock: the engine's own time, which the loop measures.
+        asynchronous: whether proposals are made one by one, from what has ended by then, not by batches.
+        alone: no other workers are expected, so this one claims a whole batch at once. quiet: it tells of no trial.
+        patience: seconds of silence after which another worker may take over what this one has under way.
     """
 
     store: Store
@@ -59,58 +64,71 @@ class SearchRun:
     stopping: Stopping
     ends_on_failures: bool = True
     clock: Clock = field(default_factory=Clock)
+    asynchronous: bool = False
+    alone: bool = True
+    quiet: bool = False
+    patience: float = PATIENCE
 
 
 def run_search(run: SearchRun) -> None:
-    """Run trials until there are as many as asked for, none is left to try, or there is reason to stop.
+    """Run trials, beside other workers where there are any, until there are as many as asked for, none is left to try,
+    or there is reason to stop.
 
     Raises: SearchFailed after three failures in a row for the same reason where the run `ends_on_failures`, or where
         memory ran out beside the trials.
     """
-    known = {trial.number: trial for trial in run.store.trials(run.search.id)}
-    ended = {number: trial for number, trial in known.items() if trial.state != RUNNING}
+    known = run.store.trials(run.search.id)
     run.keeper.tidy()
-    best = best_trials(list(ended.values()), 1)
-    setting = run.setting
-    bar = SearchProgress(setting.objective, run.trials, len(ended), setting.epochs, best[0].value if best else None)
+    best, setting = best_trials(known, 1), run.setting
+    done = sum(trial.state != RUNNING for trial in known)
+    bar = SearchProgress(
+        setting.objective, run.trials, done, setting.epochs, best[0].value if best else None, run.quiet
+    )
     # Heads train side by side, each on one core.
-    with bar, threadpool_limits(1, "blas"), loaded_things_left_alone():
-        why = _run_batches(run, known, ended, bar)
+    with (
+        Worker(run.store, run.search.id, run.patience) as worker,
+        bar,
+        threadpool_limits(1, "blas"),
+        loaded_things_left_alone(),
+    ):
+        feed = _feed(run, worker, known)
+        Training(run, feed, bar).run()
         with run.clock:
             run.engine.save()
-    if why:
-        bar.console.print(f"{why}: {len(ended)} trials", markup=False)
+    if feed.why:
+        bar.console.print(f"{feed.why}: {len(feed.ended)} trials", markup=False)
 
 
-def _run_batches(
-    run: SearchRun, known: Mapping[int, Trial], ended: dict[int, Trial], bar: SearchProgress
-) -> str | None:
-    """Run batch after batch; why it ended before there were as many trials as asked for, None where there are."""
-    begun = {number: trial.configuration for number, trial in known.items()}
-    while True:
-        with run.clock:
-            batch = run.engine.propose(run.trials, begun)
-        if not batch:
-            return None if len(ended) >= run.trials else "every configuration of the space was tried"
-        fresh = [each for each in batch if each.number not in ended]
-        before = [trial for number, trial in sorted(ended.items()) if number < batch[0].number]
-        if fresh and (why := reason_to_stop(run.stopping, before, run.setting.epochs)):
-            return why
-        if fresh:
-            for trial in _run_batch(run, fresh, known, bar):
-                ended[trial.number] = trial
-            run.keeper.tidy()
-        histories = _objectives(run, [ended[each.number] for each in batch])
-        with run.clock:
-            for proposal in batch:
-                trial = ended[proposal.number]
-                run.engine.tell(trial, histories[trial.id])
-        if fresh:  # an engine that is still being told what ended before knows of fewer
-            run.checkpoints.keep_only(run.engine.may_go_on())
-        failure = _failures_in_a_row(ended, [each.number for each in fresh]) if run.ends_on_failures else None
-        if failure:
-            run.engine.save()
-            raise SearchFailed(failure)
+def _feed(run: SearchRun, worker: Worker, known: Sequence[Trial]) -> Feed:
+    made: type[BatchFeed] | type[AsynchronousFeed] = AsynchronousFeed if run.asynchronous else BatchFeed
+    return made(
+        Source(
+            store=run.store,
+            search_id=run.search.id,
+            worker=worker,
+            engine=run.engine,
+            clock=run.clock,
+            trials=run.trials,
+            objective=run.setting.objective,
+            row=partial(_new_trial, run),
+            order=partial(_claimed_by, run),
+            reason_to_stop=lambda before: reason_to_stop(run.stopping, before, run.setting.epochs),
+            tidy=run.keeper.tidy,
+            told=lambda: run.checkpoints.keep_only(run.engine.may_go_on()),
+            ends_on_failures=run.ends_on_failures,
+            alone=run.alone,
+        ),
+        known,
+    )
+
+
+def _claimed_by(run: SearchRun, proposal: Proposal) -> float:
+    """Heads first, of those the longest, to end together."""
+    return -float(str(proposal.configuration["units"])) if _is_head(run, proposal) else 1.0
+
+
+def _is_head(run: SearchRun, proposal: Proposal) -> bool:
+    return run.setting.own_model is None and is_head(proposal.configuration)
 
 
 @contextmanager
@@ -130,60 +148,89 @@ def give_memory_back() -> None:
         libc.malloc_trim(0)
 
 
-def _objectives(run: SearchRun, trials: Sequence[Trial]) -> dict[int, list[float]]:
-    """Each trial's objective by epoch, by its id; NaN, which no database keeps alike, where it was not defined."""
-    found = run.store.histories([trial.id for trial in trials])
-    return {
-        trial.id: [
-            math.nan if value is None else value for value in found.get(trial.id, {}).get(run.setting.objective, ())
-        ]
-        for trial in trials
-    }
+class Training:
+    """Trains what a feed gives: heads side by side, the rest one after another."""
+
+    def __init__(self, run: SearchRun, feed: Feed, bar: SearchProgress) -> None:
+        self.search, self.feed, self.bar = run, feed, bar
+        self.stop = threading.Event()
+        self.heads: dict[Future[Attempt], Work] = {}
+        self.others: deque[Work] = deque()
+        self.pool = ThreadPoolExecutor(processors())
+
+    def run(self) -> None:
+        """Train until the feed is over."""
+        pause = Pause()
+        try:
+            while not self.feed.over or self.heads or self.others:
+                begun = self._begin()
+                if self.heads:
+                    self._wait(pause)
+                elif self.others:
+                    self._end(work := self.others.popleft(), self._attempt(work))
+                    give_memory_back()
+                elif not begun and not self.feed.over:
+                    pause.wait()
+                if begun:
+                    pause = Pause()
+        finally:
+            self.stop.set()
+            self.pool.shutdown(cancel_futures=True)
+
+    def _begin(self) -> bool:
+        """Begin what there is room for; whether there was anything."""
+        room = processors() - len(self.heads)
+        found = self.feed.next(room) if room > 0 and not self.others else []
+        for work in found:
+            if _is_head(self.search, work.proposal):
+                inputs_of(self.search.setting, work.proposal.configuration).frozen()  # built in the main thread
+                self.heads[self.pool.submit(self._attempt, work)] = work
+            else:
+                self.others.append(work)
+        if found:
+            with self.search.clock:
+                self.search.engine.save()  # of what ended before, while heads train
+        return bool(found)
+
+    def _wait(self, pause: "Pause") -> None:
+        """Until a head has ended, or there may be more to begin beside them."""
+        full = len(self.heads) >= processors() or bool(self.others) or self.feed.over
+        ended, _ = wait(self.heads, None if full else pause.next(), FIRST_COMPLETED)
+        for future in ended:
+            self._end(self.heads.pop(future), future.result())
+
+    def _attempt(self, work: Work) -> "Attempt":
+        def after_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
+            if self.stop.is_set() or self.feed.has_lost(work):
+                raise TrialFailed("stopped")
+            self.bar.after_epoch(epoch, metrics)
+
+        return _attempt(self.search, work, after_epoch)
+
+    def _end(self, work: Work, attempt: "Attempt") -> None:
+        try:
+            trial = _keep(self.search, work.claim, attempt)
+        except TrialTakenOver as taken:
+            self.feed.note(work, None)
+            _tell(str(taken))
+            return
+        self.feed.note(work, trial)
+        self.bar.after_trial(trial, len(self.feed.ended))
 
 
-def _run_batch(
-    run: SearchRun, batch: Sequence[Proposal], known: Mapping[int, Trial], bar: SearchProgress
-) -> Iterator[Trial]:
-    """Train a batch, heads side by side, the rest one after another; each trial as stored when it ended.
+class Pause:
+    """How long to wait before the store is asked again: longer and longer."""
 
-    Args:
-        known: trials that are stored already, those that a kill left running among them.
-    """
-    started = run.store.start_trials(
-        run.search.id, [_new_trial(run, each) for each in batch if each.number not in known]
-    )
-    trials = dict(known) | {trial.number: trial for trial in started}
-    own = run.setting.own_model is not None
-    heads = [proposal for proposal in batch if not own and is_head(proposal.configuration)]
-    heads.sort(key=lambda proposal: -int(proposal.configuration["units"]))  # the longest first, to end together
-    stop = threading.Event()
+    def __init__(self) -> None:
+        self.seconds = SHORTEST_PAUSE
 
-    def after_epoch(epoch: int, metrics: Mapping[str, float]) -> None:
-        if stop.is_set():
-            raise TrialFailed("stopped")
-        bar.after_epoch(epoch, metrics)
+    def next(self) -> float:
+        """Seconds."""
+        seconds, self.seconds = self.seconds, min(2 * self.seconds, LONGEST_PAUSE)
+        return seconds
 
-    def stored(proposal: Proposal, attempt: Attempt) -> Trial:
-        trial = _keep(run, trials[proposal.number], attempt)
-        bar.after_trial(trial)
-        return trial
-
-    for proposal in heads:  # what must be built is, in the main thread
-        inputs_of(run.setting, proposal.configuration).frozen()
-    pool = ThreadPoolExecutor(processors())
-    try:
-        running = {pool.submit(_attempt, run, each, after_epoch): each for each in heads}
-        with run.clock:
-            run.engine.save()  # of the batches before, while the heads train
-        for future in as_completed(running):
-            yield stored(running[future], future.result())
-        for proposal in batch:
-            if proposal not in heads:
-                yield stored(proposal, _attempt(run, proposal, after_epoch))
-                give_memory_back()
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
+    def wait(self) -> None:
+        time.sleep(self.next())
 
 
 @dataclass(frozen=True)
@@ -195,11 +242,19 @@ class Attempt:
     seconds: float
 
 
-def _attempt(run: SearchRun, proposal: Proposal, after_epoch: AfterEpoch) -> Attempt:
-    """Train the proposal."""
-    start = time.monotonic()
-    begin = None if proposal.continues is None else run.checkpoints.load(proposal.continues, _tell)
-    task = Task(proposal.configuration, proposal.epochs or run.setting.epochs, begin, proposal.resumable)
+def _attempt(run: SearchRun, work: Work, after_epoch: AfterEpoch) -> Attempt:
+    """Train the proposal, from where a worker that died had come to."""
+    start, proposal = time.monotonic(), work.proposal
+    first = None if proposal.continues is None else run.checkpoints.load(proposal.continues, _tell)
+    came_to = run.checkpoints.under_way(proposal.number, _tell) if work.claim.attempt > 1 else None
+    task = Task(
+        configuration=proposal.configuration,
+        epochs=proposal.epochs or run.setting.epochs,
+        begin=came_to or first,
+        first_epoch=first.epochs if first else 0,
+        resumable=proposal.resumable,
+        keep=partial(run.checkpoints.keep_under_way, proposal.number),
+    )
     try:
         trained = run_trial(run.setting, task, after_epoch, partial(run.engine.prunes, proposal.number))
     except TrialFailed as failure:
@@ -214,18 +269,23 @@ def _tell(line: str) -> None:
     print(f"search.run: {line}", file=sys.stderr)
 
 
-def _keep(run: SearchRun, trial: Trial, attempt: Attempt) -> Trial:
-    """Keep the model where it is among the best, and the checkpoint, then store how it ended; the trial as stored."""
+def _keep(run: SearchRun, claim: Claim, attempt: Attempt) -> Trial:
+    """Keep the model where it is among the best, and the checkpoint, then store how it ended; the trial as stored.
+
+    Raises: TrialTakenOver where another worker took it over; nothing is stored then.
+    """
+    trial = claim.trial
     if attempt.trained is None:
-        run.store.fail_trial(trial.id, attempt.reason, attempt.seconds)
+        run.store.fail_trial(trial.id, attempt.reason, attempt.seconds, claim)
     else:
         result = attempt.trained.result
         if attempt.trained.checkpoint is not None:
             run.checkpoints.save(trial.number, attempt.trained.checkpoint)
-        if result.state == FINISHED and (path := run.keeper.path_for(trial, result.value)) is not None:
+        if result.state == FINISHED and (path := run.keeper.path_for(claim, result.value)) is not None:
             run.keeper.save(partial(_write_model, run, trial, attempt.trained), path)
             result = replace(result, model_path=str(path.resolve()))
-        run.store.finish_trial(trial.id, result)
+        run.store.finish_trial(trial.id, result, claim)
+    run.checkpoints.remove_under_way(trial.number)
     return run.store.trials(run.search.id, trial.number)[0]
 
 
@@ -279,13 +339,3 @@ def _new_trial(run: SearchRun, proposal: Proposal) -> NewTrial:
         code_version=VERSION,
         continues=proposal.continues,
     )
-
-
-def _failures_in_a_row(ended: Mapping[int, Trial], fresh: Sequence[int]) -> str | None:
-    """What to say where a trial of this process is the third in a row to fail for the same reason, else None."""
-    for number in fresh:
-        last = [ended[each] for each in range(number - FAILURES_IN_A_ROW + 1, number + 1) if each in ended]
-        reasons = {(trial.reason or "").split(":")[0] for trial in last}
-        if len(last) == FAILURES_IN_A_ROW and all(trial.state == FAILED for trial in last) and len(reasons) == 1:
-            return f"{FAILURES_IN_A_ROW} trials in a row failed for one reason: {last[-1].reason}; narrow the --space"
-    return None

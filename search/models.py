@@ -8,8 +8,9 @@ from pathlib import Path
 
 from plumbing.errors import UsageError
 from plumbing.files import atomic_path, locked_if_free
+from results.claims import Claim
 from results.connection import hide_password, sqlite_path
-from results.records import FINISHED, Search, Trial
+from results.records import FINISHED, RUNNING, Search, Trial
 from results.store import Store
 
 
@@ -61,9 +62,9 @@ def only_one(name: str, folder: Path) -> Iterator[None]:
         yield
 
 
-def model_path(folder: Path, number: int) -> Path:
+def model_path(folder: Path, number: int, attempt: int = 1) -> Path:
     """The file of a trial's model in a search's folder."""
-    return folder / f"{number:04d}.keras"
+    return folder / (f"{number:04d}.keras" if attempt == 1 else f"{number:04d}-{attempt}.keras")
 
 
 class ModelKeeper:
@@ -72,11 +73,17 @@ class ModelKeeper:
     def __init__(self, store: Store, search: Search, folder: Path, count: int) -> None:
         self.store, self.search, self.folder, self.count = store, search, folder, count
 
-    def path_for(self, trial: Trial, value: float) -> Path | None:
-        """Where the model of a trial that ends now with that value belongs, None where it is not among the best."""
+    def path_for(self, claim: Claim, value: float) -> Path | None:
+        """Where the model of a trial that ends now with that value belongs, None where it is not among the best.
+
+        Where a worker that is only thought to be dead may still write the trial's file, this attempt has its own.
+        """
+        trial = claim.trial
         others = [other for other in self.store.trials(self.search.id) if other.number != trial.number]
         best = best_trials([*others, replace(trial, state=FINISHED, value=value)], self.count)
-        return model_path(self.folder, trial.number) if trial.number in {each.number for each in best} else None
+        if trial.number not in {each.number for each in best}:
+            return None
+        return model_path(self.folder, trial.number, claim.attempt if claim.shared else 1)
 
     def save(self, write: Callable[[Path], None], path: Path) -> None:
         """Raises: OSError where the folder cannot be written or the disk is full."""
@@ -84,12 +91,17 @@ class ModelKeeper:
             write(temporary)
 
     def tidy(self) -> None:
-        """Remove the models of trials that are no longer, or never became, among the best."""
+        """Remove the models of trials that are no longer, or never became, among the best.
+
+        The file of a trial under way stays: a worker may have written it, and be about to store its result.
+        """
         trials = self.store.trials(self.search.id)
         best = {trial.number for trial in best_trials(trials, self.count)}
         for trial in trials:
             if trial.model_path is not None and trial.number not in best:
                 self.store.forget_model(trial.id)
+        under_way = {trial.number for trial in trials if trial.state == RUNNING}
+        kept = {Path(trial.model_path).name for trial in trials if trial.model_path and trial.number in best}
         for path in self.folder.glob("[0-9]*.keras"):
-            if int(path.stem) not in best:
+            if path.name not in kept and int(path.stem.partition("-")[0]) not in under_way:
                 path.unlink(missing_ok=True)

@@ -50,6 +50,8 @@ class Options:
     timeout: float | None
     stop_when_no_gain: int | None
     confirm: int
+    workers: int
+    ray: str | None
     feature_cache: bool
     cache_gib: float | None
     explain: bool
@@ -67,8 +69,8 @@ def parse(arguments: Sequence[str]) -> Options:
         raise UsageError("--sampler grid goes through every combination: leave --enqueue and --max-parameters out")
     if given.hypermodel is not None:
         _check_own_model(given)
-    if given.workers != 1 or given.ray is not None:
-        raise UsageError("--workers above 1 and --ray are not built yet; leave them out")
+    if given.ray is not None:
+        raise UsageError("--ray is not built yet; leave it out")
     names = [each.name for each in ARCHITECTURES]  # in their own order, whatever the command's
     return Options(
         part=given.part,
@@ -97,6 +99,8 @@ def parse(arguments: Sequence[str]) -> Options:
         timeout=given.timeout,
         stop_when_no_gain=given.stop_when_no_gain,
         confirm=given.confirm,
+        workers=given.workers,
+        ray=given.ray,
         feature_cache=given.feature_cache,
         cache_gib=given.cache_gib,
         explain=given.explain,
@@ -145,7 +149,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-seconds-per-image", type=positive, metavar="S",
         help="of an architecture's forward pass, as expected from this machine's matrix speed")  # fmt: skip
     add("--seed", type=at_least(0, MOST), metavar="N", default=0, help="of proposals, batch order, dropout and heads")
-    add("--workers", type=at_least(1), default=1, metavar="N", help="processes; only 1 for now")
+    add("--workers", type=at_least(1), default=1, metavar="N",
+        help="processes of this machine; above --batch-trials each proposes when it is free")  # fmt: skip
     add("--ray", metavar="ADDRESS", help="not built yet")
     add("--views", type=at_least(1), default=4, metavar="N", help="augmented views of an image; epoch e uses e mod N")
     add("--keep-models", type=at_least(0), default=4, metavar="K", help="keep the models of the best K trials")

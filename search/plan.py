@@ -53,6 +53,13 @@ class Plan:
     known: Search | None
     own_model: OwnModel | None = None
 
+    @property
+    def asynchronous(self) -> bool:
+        """Whether trials are proposed one by one, by whichever worker is free; decided when the search begins."""
+        if self.known is not None:
+            return self.known.settings["batch trials"] is None
+        return self.options.workers > self.options.batch_trials
+
     def settings(self, data_hash: str) -> dict[str, Any]:
         """All that must stay the same for the search to be resumed, as plain JSON."""
         options = self.options
@@ -66,7 +73,7 @@ class Plan:
             "seed": options.seed,
             "epochs": options.epochs,
             "views": options.views,
-            "batch trials": options.batch_trials,
+            "batch trials": None if self.asynchronous else options.batch_trials,
             "image size": dict(self.image_size),
             "weights": {name: identity_of(weights) for name, weights in self.weights.items()},
             "space": self.space.to_json(),
@@ -111,7 +118,7 @@ def make_plan(options: Options) -> Plan:
     image_size = {each.name: options.image_size or each.native_size for each in candidates}
     for each in candidates:
         each.check_size(image_size[each.name])
-    constraints = _constraints(options, image_size, known)
+    constraints = constraints_of(options, image_size, known)
     narrowing = read_narrowing(options.space) if options.space else {}
     widest = make_space(candidates, narrowing, cheap_cuts=False)  # errors of the file before slower work
     architectures = constraints.architectures(candidates, widest)
@@ -131,7 +138,7 @@ def _plan_of_own_model(options: Options, own: OwnModel, known: Search | None) ->
     image_size = options.image_size or own.architecture.native_size
     own.check(image_size, len(class_names(options.part)))
     size = {own.name: image_size}
-    constraints = _constraints(options, size, known)
+    constraints = constraints_of(options, size, known)
     return Plan(options, listed, (), Space({own.name: ()}), size, {own.name: RANDOM}, [], constraints, known, own)
 
 
@@ -191,7 +198,7 @@ def opened(url: str) -> Iterator[Store]:
         store.close()
 
 
-def _constraints(options: Options, image_size: Mapping[str, int], known: Search | None) -> Constraints:
+def constraints_of(options: Options, image_size: Mapping[str, int], known: Search | None) -> Constraints:
     """The limits; this machine's speed is that of the search's beginning, since the space hangs on it."""
     speed = 0.0
     if options.max_seconds_per_image is not None:

@@ -1,7 +1,7 @@
 """From a plan to a running search: pixels decoded, the store open, the search created or found unchanged."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from features.cache import FeatureCache
@@ -12,6 +12,7 @@ from plumbing.files import remove_stale_temporaries
 from radiographs.dataset import Dataset, decode_images, sized_pixels
 from radiographs.pixels import PixelStore
 from radiographs.splits import SPLITS
+from results.claims import PATIENCE
 from results.connection import hide_password
 from results.records import RUNNING, SEARCH, NewSearch, Search
 from results.store import Store
@@ -25,18 +26,26 @@ from search.training.checkpoints import Checkpoints
 from search.training.inputs import Source
 from search.training.scoring import image_list
 from search.training.trial import Setting, make_setting
+from search.workers.joining import check_clock, run_of
 from spaces.weights import RANDOM
 
 
 @contextmanager
-def prepare(plan: Plan, command: str) -> Iterator[SearchRun]:
+def prepare(
+    plan: Plan, command: str, joins: bool = False, quiet: bool = False, patience: float = PATIENCE
+) -> Iterator[SearchRun]:
     """Everything that the loop needs; databases are closed at the end.
 
     What can fail goes before what writes: settings, weights, pixels, and only then the store.
 
+    Args:
+        joins: as one worker more of a search that another command runs. quiet: tell of no trial. patience: of others
+            with this worker.
     Raises: UserError where the store cannot be used, or the search was started with other settings.
     """
     options = plan.options
+    if plan.asynchronous:
+        engine_module(options.engine).check_one_by_one(options.sampler)
     if plan.known is not None:  # as far as no image must be read
         _check_unchanged(plan.known, plan.settings(str(plan.known.data_hash)))
     backbones = Backbones(options.runs / "backbones", plan.weights)
@@ -47,11 +56,15 @@ def prepare(plan: Plan, command: str) -> Iterator[SearchRun]:
     if plan.known is not None:
         _check_unchanged(plan.known, plan.settings(dataset.data_hash))
     folder = folder_of(options.name, options.store, options.runs)
-    with only_one(options.name, folder), opened(options.store) as store:
-        remove_stale_temporaries(options.runs)
+    with nullcontext() if joins else only_one(options.name, folder), opened(options.store) as store:
+        check_clock(store)
+        if not joins:
+            remove_stale_temporaries(options.runs)
         engine = _engine(plan, store)
         try:
             search = _open_search(store, plan, dataset, command)
+            if not joins:
+                store.note_run(search.id, run_of(options))
             for split in SPLITS:
                 store.save_image_list(dataset.data_hash, dataset.task, split, image_list(dataset, split))
             yield SearchRun(
@@ -64,6 +77,10 @@ def prepare(plan: Plan, command: str) -> Iterator[SearchRun]:
                 trials=options.trials,
                 checkpoints=Checkpoints(options.runs / "checkpoints" / folder.name),
                 stopping=Stopping(options.timeout, options.stop_when_no_gain),
+                asynchronous=plan.asynchronous,
+                alone=not joins,
+                quiet=quiet,
+                patience=patience,
             )
         finally:
             backbones.close()

@@ -15,13 +15,17 @@ from results.records import FINISHED, PRUNED, Trial
 class SearchProgress:
     """Trial, epoch, best so far, time left."""
 
-    def __init__(self, objective: str, trials: int, done: int, epochs: int, best: float | None) -> None:
+    def __init__(
+        self, objective: str, trials: int, done: int, epochs: int, best: float | None, quiet: bool = False
+    ) -> None:
         self.objective, self.trials, self.done, self.epochs, self.best = objective, trials, done, epochs, best
-        self.ran = 0
+        self.ran, self.quiet = 0, quiet
         self.started = time.monotonic()
         self.console = console()
         columns = (TextColumn("trial"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"))
-        self.live: Any = Progress(*columns, console=self.console, transient=True) if sys.stderr.isatty() else None
+        self.live: Any = (
+            Progress(*columns, console=self.console, transient=True) if sys.stderr.isatty() and not quiet else None
+        )
 
     def __enter__(self) -> "SearchProgress":
         if self.live:
@@ -41,9 +45,9 @@ class SearchProgress:
             text = f"epoch {epoch + 1}/{self.epochs}  {self.objective} {metrics[self.objective]:.3f}  {self._outlook()}"
             self.live.update(self.task, description=text)
 
-    def after_trial(self, trial: Trial) -> None:
-        """Show a trial's end, `trial` being as the store has it."""
-        self.done += 1
+    def after_trial(self, trial: Trial, done: int) -> None:
+        """Show a trial's end, `trial` being as the store has it, and `done` how many have ended by now."""
+        self.done = done
         self.ran += 1
         if trial.state == FINISHED and trial.value is not None:
             self.best = trial.value if self.best is None else max(self.best, trial.value)
@@ -54,7 +58,8 @@ class SearchProgress:
             ended = f"failed: {trial.reason}"
         head = f"trial {trial.number} ({trial.architecture})"
         line = f"{head}: {ended}, {trial.seconds:.1f} s  [{self.done}/{self.trials}]  "
-        self.console.print(line + self._outlook(), markup=False, soft_wrap=True)
+        if not self.quiet:
+            self.console.print(line + self._outlook(), markup=False, soft_wrap=True)
         if self.live:
             self.live.update(self.task, completed=self.done, description=self._outlook())
 

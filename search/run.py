@@ -46,9 +46,13 @@ def run(options: Options, command: str) -> int:
     from search.explain import saved
     from search.loop import run_search
     from search.preparation import prepare
+    from search.workers.local import run_here
 
     with prepare(plan, command) as search_run:
-        run_search(search_run)
+        if options.workers > 1:
+            run_here(search_run, options)
+        else:
+            run_search(search_run)
         if options.confirm:
             confirm(search_run, options.confirm, options.batch_trials)
         trials = search_run.store.trials(search_run.search.id)

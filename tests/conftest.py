@@ -1,12 +1,14 @@
 """Fixtures for all tests."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.postgres import Server, started_server
 from tests.reports.chromium import CHROMIUM
 
 if TYPE_CHECKING:  # loaded by the tests that use it
@@ -24,6 +26,33 @@ def shared(request: pytest.FixtureRequest) -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: it holds the published results and the real radiographs")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server, one for each process of the tests."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(started_server())
+        except ImportError as error:
+            pytest.skip(f"pgserver, which brings PostgreSQL, is not there for this platform: {error}")
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Server) -> Iterator[str]:
+    """An empty database."""
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a store may be made: a test that takes it runs on either database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store' / 'results.db'}"
+    found: str = request.getfixturevalue("postgres_url")
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -30,10 +30,10 @@ SECONDS_BETWEEN_LINES = 60
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-def made_by() -> dict[str, str]:
-    """What runs depend on: versions, and a digest of the code that is replayed."""
+def made_by(code: Sequence[str] = REPLAYED) -> dict[str, str]:
+    """What runs depend on: versions, and a digest of the code that is replayed, files and folders."""
     digest = hashlib.blake2b(digest_size=8)
-    for name in REPLAYED:
+    for name in code:
         path = REPOSITORY / name
         for each in sorted(path.glob("*.*")) if path.is_dir() else [path]:
             if each.is_file():

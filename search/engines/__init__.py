@@ -12,7 +12,7 @@ from search.own_model import OwnModel
 from spaces.declaration import Configuration, Space, Value
 
 # The names of `--engine` and the modules behind them; adding one is a file here and a line. A module has SAMPLERS (the
-# first is the default), `check(sampler, pruner)` and `make(request)`.
+# first is the default), `check(sampler, pruner)`, `check_one_by_one(sampler)` and `make(request)`.
 ENGINES = {"optuna": "search.engines.optuna_engine", "keras-tuner": "search.engines.keras_tuner_engine"}
 
 
@@ -69,10 +69,15 @@ class Proposal:
 
 
 class Engine(Protocol):
-    """Proposes configurations in batches, by number, and is told of ended trials in the order of their numbers.
+    """Proposes configurations by number, and is told of ended trials.
+
+    A search takes one of two ways. In batches (`propose`) trials are told in the order of their numbers, and their set
+    is the same for any number of workers. One by one (`propose_one`) a trial knows what has ended when its worker is
+    free; trials are told in any order, each once, and those that the engine found in its own storage may be told again.
 
     What it was not told of it proposes again, equal to the last bit, because a proposal depends on nothing but the
-    search seed, the trial's number and the batches before: so a kill at any instant costs nothing.
+    search seed, the trial's number, what it may know, and the configurations before it: so a kill at any instant costs
+    nothing, and any process that was told the same proposes the same.
     """
 
     def propose(self, trials: int, stored: Mapping[int, Configuration]) -> list[Proposal]:
@@ -87,11 +92,29 @@ class Engine(Protocol):
                 would propose otherwise now.
         """
 
+    def propose_one(self, number: int, knows: Collection[int], begun: Mapping[int, Configuration]) -> Proposal | None:
+        """The trial of that number, made from the results of some trials and the parameters alone of all others before.
+
+        None where nothing is left to try.
+
+        Args:
+            knows: numbers of the trials whose results it may use; all were told, and go before it.
+            begun: configurations of trials that were begun; its own stands, as in `propose`.
+        Raises: ValueError where a trial that it is to know was not told, or one before it was neither told nor begun.
+            UsageError where the engine or its sampler proposes in batches only.
+        """
+
     def prunes(self, number: int, values: Sequence[float]) -> bool:
-        """Whether the trial of that number is to stop after these epochs' objectives; asked from any thread."""
+        """Whether the trial of that number is to stop in these epochs, by what it knew when it was proposed.
+
+        Asked from any thread. A worker that takes a trial over asks with all its epochs so far.
+
+        Args:
+            values: the objective, one value an epoch.
+        """
 
     def tell(self, trial: Trial, objective_by_epoch: Sequence[float]) -> None:
-        """Tell the engine how the next trial ended; proposals know of it from now on.
+        """Tell the engine how a trial ended, in batches the next one; proposals may know of it from now on.
 
         Args:
             objective_by_epoch: the objective, one value an epoch.
@@ -100,8 +123,14 @@ class Engine(Protocol):
     def may_go_on(self) -> Collection[int]:
         """Numbers of the trials that a later one may continue: their checkpoints are kept."""
 
-    def save(self) -> None:
-        """Put what was told into the engine's own storage: slow, and in no hurry."""
+    def save(self, last: bool = True) -> None:
+        """Put what was told into the engine's own storage: slow, and in no hurry.
+
+        Args:
+            last: nothing is saved after. Else what a lost connection or another process that saves stands in the way
+                of is left to the next time, without an error.
+        Raises: StoreError where it cannot be written.
+        """
 
     def close(self) -> None:
         """Give back what it holds open."""

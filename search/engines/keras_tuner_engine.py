@@ -9,7 +9,7 @@ it reloads in a notebook, and can be deleted at any time.
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from plumbing.errors import UsageError
 from results.records import FINISHED, Trial
@@ -28,6 +28,11 @@ def check(sampler: str, pruner: str) -> None:
         raise UsageError(f"--sampler {sampler} is not one of keras-tuner's; give one of {', '.join(SAMPLERS)}")
     if pruner not in PRUNERS:
         raise UsageError(f"--pruner {pruner}: Keras Tuner has no pruners; give --sampler hyperband, or --engine optuna")
+
+
+def check_one_by_one(sampler: str) -> NoReturn:
+    """Raises: UsageError, because an oracle hears of trials in the order in which it proposed them."""
+    raise UsageError("--workers above --batch-trials needs --engine optuna")
 
 
 def make(request: Request) -> "KerasTunerEngine":
@@ -75,6 +80,10 @@ class KerasTunerEngine:
                 self._batch[number] = trial
         return [self._proposal(number, self._batch[number]) for number in numbers if number in self._batch]
 
+    def propose_one(self, number: int, knows: Collection[int], begun: Mapping[int, Configuration]) -> Proposal | None:
+        """Raises: UsageError, see `check_one_by_one`."""
+        check_one_by_one(self.request.sampler)
+
     def _ask(self, number: int, place: int, stored: Configuration | None) -> Any:
         """Keras Tuner's next trial. `place`: in the batch, as each of several tuners has one trial at a time."""
         self.steering.number = number
@@ -104,7 +113,7 @@ class KerasTunerEngine:
         if not self._batch:
             self.project.snapshot(self.oracle)
 
-    def save(self) -> None:
+    def save(self, last: bool = True) -> None:
         """Write what was told into the directory; nothing before it was told of all that ended in earlier runs.
 
         Raises: StoreError where it cannot be written.

@@ -1,7 +1,8 @@
 """Optuna's pruners, which stop a trial that does worse than others did.
 
-A decision depends on the trials of earlier batches and on the trial's own epochs, never on what its neighbours have
-come to meanwhile: so it is the same after a kill, however the trials of a batch ended. A step is a number of epochs
+A decision depends on what the trial knew of others at its proposal and on its own epochs, never on what its neighbours
+have come to meanwhile: so it is the same after a kill, in whatever order others end, and for a worker that takes the
+trial over. A step is a number of epochs
 trained. Trials stopped by Hyperband or successive halving leave what they reached at each rung in the study's
 attributes, as Optuna keeps it.
 """
@@ -9,10 +10,10 @@ attributes, as Optuna keeps it.
 from collections.abc import Sequence
 
 import optuna
-from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial
 
 from plumbing.errors import UsageError
+from search.engines.optuna_memory import study_in_memory
 
 PRUNERS = ("none", "median", "percentile", "successive-halving", "hyperband")
 # These learn from finished trials alone, so what a pruned one cost would teach them nothing.
@@ -67,21 +68,30 @@ class Watch:
 
         Args:
             study_name: Hyperband draws a trial's bracket from it and the trial's number.
-            seen: all trials before, those of the trial's own batch without results.
+            seen: all trials before, those that the trial does not know without results.
         """
-        self._study = optuna.create_study(
-            storage=InMemoryStorage(), study_name=study_name, direction="maximize", pruner=pruner
-        )
-        self._study.add_trials([*seen, trial])
-        self._pruner, self._id = pruner, self._study.get_trials(deepcopy=False)[-1]._trial_id
+        self._study, self._storage = study_in_memory(study_name, [*seen, trial], pruner)
+        self._pruner, self._begun = pruner, self._study.get_trials(deepcopy=False)[-1]
+        self._id, self._asked = self._begun._trial_id, 0
 
-    def stops(self, epochs: int, value: float) -> bool:
-        """Whether the trial is stopped after so many epochs, the last one's objective being `value`."""
-        storage = self._study._storage
-        storage.set_trial_intermediate_value(self._id, epochs, value)
-        return self._pruner.prune(self._study, storage.get_trial(self._id))
+    def stops(self, values: Sequence[float]) -> bool:
+        """Whether the trial is stopped in these epochs, those left out that were asked of before.
+
+        Args:
+            values: the objective, one value an epoch. A trial that was taken over brings several new ones at once, one
+                that is trained anew those of before.
+        """
+        stopped = False
+        if len(values) <= self._asked:
+            self._storage._set_trial(self._id, self._begun)
+            self._asked = 0
+        for epochs in range(self._asked + 1, len(values) + 1):
+            self._storage.set_trial_intermediate_value(self._id, epochs, values[epochs - 1])
+            stopped = stopped or self._pruner.prune(self._study, self._storage.get_trial(self._id))
+        self._asked = len(values)
+        return stopped
 
     @property
     def attributes(self) -> dict[str, object]:
         """What the pruner noted of the trial."""
-        return dict(self._study._storage.get_trial(self._id).system_attrs)
+        return dict(self._storage.get_trial(self._id).system_attrs)

@@ -52,6 +52,25 @@ class Checkpoints:
             if int(path.stem) not in numbers:
                 path.unlink(missing_ok=True)
 
+    def keep_under_way(self, number: int, checkpoint: Checkpoint) -> None:
+        """Keep what a trial has come to, for whoever takes it up should this process die.
+
+        Raises: OSError where the folder cannot be written or the disk is full.
+        """
+        self._under_way.save(number, checkpoint)
+
+    def under_way(self, number: int, tell: Callable[[str], None]) -> Checkpoint | None:
+        """What the trial had come to; None where nothing was kept."""
+        return self._under_way.load(number, tell) if self._under_way._path(number).exists() else None
+
+    def remove_under_way(self, number: int) -> None:
+        """The trial has ended."""
+        self._under_way._path(number).unlink(missing_ok=True)
+
+    @property
+    def _under_way(self) -> "Checkpoints":
+        return Checkpoints(self.folder / "under_way")
+
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:04d}.npz"
 

@@ -8,6 +8,7 @@ for all trials of a search: trials are comparable in pairs, and what ran before 
 """
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from plumbing.seeds import generator_of
 
 LOSS, VALID_LOSS = "loss", "val_loss"
+KEEP_SECONDS = 30.0  # between checkpoints of a training under way
 
 
 class TrialFailed(Exception):
@@ -62,6 +64,11 @@ class Checkpoint:
     best: Sequence[np.ndarray]
     last: Sequence[np.ndarray]
 
+    @property
+    def epochs(self) -> int:
+        """How many were trained."""
+        return len(self.history[LOSS])
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -93,6 +100,7 @@ class Course:
         after_epoch: called with the epoch's number and its metrics.
         prune: whether to stop, asked with the objective of each epoch so far when another would follow.
         begin: where to go on from. resumable: whether the fit is to hold a checkpoint.
+        keep: called now and then with what the training has come to, so that a kill costs little.
     """
 
     inputs_of_epoch: Callable[[int], NDArray[Any]]
@@ -106,6 +114,7 @@ class Course:
     prune: Callable[[Sequence[float]], bool] = lambda values: False
     begin: Checkpoint | None = None
     resumable: bool = False
+    keep: Callable[[Checkpoint], None] | None = None
 
 
 def fit(learner: Learner, course: Course) -> Fit:
@@ -116,7 +125,9 @@ def fit(learner: Learner, course: Course) -> Fit:
     Raises: TrialFailed where the loss or an output is no longer a number.
     """
     history, best_epoch, best_weights, stopped = _begin(learner, course.begin)
-    pruned = False
+    pruned, kept = False, time.monotonic()
+    for epochs in range(1, len(history.get(LOSS, ())) + 1):
+        course.prune(history[course.objective][:epochs])  # pruners compare a trial with itself, earlier on
     for epoch in range(len(history.get(LOSS, ())), course.epochs):
         if stopped is not None:
             break
@@ -129,6 +140,9 @@ def fit(learner: Learner, course: Course) -> Fit:
         if stopped is None and epoch + 1 < course.epochs and course.prune(history[course.objective]):
             pruned = True
             break
+        if course.keep is not None and time.monotonic() - kept >= KEEP_SECONDS:
+            course.keep(Checkpoint(history, best_epoch, stopped, best_weights, learner.get_state()))
+            kept = time.monotonic()
     last = learner.get_state() if course.resumable else []
     learner.set_weights(best_weights)
     checkpoint = Checkpoint(history, best_epoch, stopped, best_weights, last) if course.resumable else None

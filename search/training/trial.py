@@ -42,12 +42,15 @@ class Task:
     Attributes:
         epochs: in all, those of `begin` included. begin: where it goes on from. resumable: whether another may go on
             from its end.
+        first_epoch: epochs of `begin` that another trial trained. keep: takes what it has come to, now and then.
     """
 
     configuration: Configuration
     epochs: int
     begin: Checkpoint | None = None
     resumable: bool = False
+    first_epoch: int = 0
+    keep: Callable[[Checkpoint], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -135,13 +138,13 @@ def run_trial(setting: Setting, task: Task, after_epoch: AfterEpoch, prune: Prun
         prune=prune,
         begin=task.begin,
         resumable=task.resumable,
+        keep=task.keep,
     )
     fitted = fit(learner, course)
     splits = () if fitted.pruned else SPLITS
     found = {split: probabilities(finite_logits(learner, inputs.get(split))) for split in splits}
     result = _result(setting, fitted, found, start)
-    if task.begin is not None:
-        result = replace(result, first_epoch=len(task.begin.history[setting.objective]))
+    result = replace(result, first_epoch=task.first_epoch)
     if isinstance(learner, OwnLearner):
         result = replace(result, **_found_out(learner, task))
     kind = None if isinstance(learner, OwnLearner) else partial(_trained_kind, inputs, level, valid, learner)

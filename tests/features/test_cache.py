@@ -1,5 +1,6 @@
 """Features kept on disk: the same bits as computed anew, computed once."""
 
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from features import cache as module
 from features.cache import FeatureCache
 from features.extractor import Views, view_batches
-from features.forward import Forward, keras_forward
+from features.forward import BATCH, Forward, keras_forward
 from radiographs.augmentation import LEVELS
 from spaces import ARCHITECTURES, architecture_named
 from tests.features.networks import frozen_layers, lively, lively_onnx
@@ -201,3 +202,16 @@ def test_a_failing_forward_pass_is_heard_and_the_next_one_goes_on(tmp_path: Path
         cache.features(TOY, failing, toy_views(), "high")
     assert not cache.holds(TOY, toy_views(), "high")
     assert ask(cache).tobytes() == anew()
+
+
+def test_the_files_are_plain_numbers_and_their_checksums_which_earlier_versions_wrote_too(tmp_path: Path) -> None:
+    content = anew()
+    ask(FeatureCache(tmp_path))
+    (path,) = tmp_path.rglob("high.f32")
+    chunks = [content[start : start + BATCH * 16] for start in range(0, len(content), BATCH * 16)]
+    assert path.read_bytes() == content
+    assert path.with_name("high.f32.sums").read_bytes() == b"".join(
+        zlib.crc32(chunk).to_bytes(4, "little") for chunk in chunks
+    )
+    path.with_name("batches").unlink()  # which they did not
+    assert FeatureCache(tmp_path).features(TOY, never, toy_views(), "high").tobytes() == content

@@ -72,6 +72,16 @@ def test_chosen_batches_have_the_features_that_they_have_among_all(make_views: M
     assert found["sum"].tobytes() == among_all[1]["sum"].tobytes()
 
 
+def test_batches_added_to_the_list_while_it_works_are_extracted_too(make_views: MakeViews) -> None:
+    views, forward = make_views(), Forward(2, lambda grey, cuts: [grey.sum((1, 2))])
+    among_all, asked, seen = dict(extract(forward, views, ["sum"], views.batches)), [1], []
+    for batch, found in extract(forward, views, ["sum"], asked):
+        assert found["sum"].tobytes() == among_all[batch]["sum"].tobytes()
+        seen.append(batch)
+        asked += [0, 1, 0][len(seen) - 1 : len(seen)]
+    assert seen == [1, 0, 1, 0]
+
+
 def test_work_that_was_begun_ahead_is_dropped_where_the_caller_stops(make_views: MakeViews) -> None:
     views, runs = make_views(), []
 

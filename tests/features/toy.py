@@ -28,8 +28,8 @@ toy_forward = Forward(BATCH, toy_run)
 
 
 def toy_views(level: str = "no", view: int = 0, count: int = COUNT, size: int = 4) -> Views:
-    drawn = np.random.default_rng(size).integers(0, 256, (COUNT, size, size), np.uint8)
-    names = tuple(f"image{row}" for row in range(COUNT))
+    drawn = np.random.default_rng(size).integers(0, 256, (max(count, COUNT), size, size), np.uint8)
+    names = tuple(f"image{row}" for row in range(max(count, COUNT)))
     return Views(
         Images(SizedPixels(size, drawn, {name: row for row, name in enumerate(names)}), names[:count]), level, view
     )

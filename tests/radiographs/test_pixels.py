@@ -104,9 +104,10 @@ def test_invariant_2_each_image_is_decoded_once_per_size(
     assert sorted(decoded) == sorted((digest, size) for digest in digests.values() for size in (8, 12))
 
 
-def test_invariant_2_holds_for_two_processes_at_once(small: Mura, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [2, 4])
+def test_invariant_2_holds_for_several_processes_at_once(small: Mura, tmp_path: Path, processes: int) -> None:
     folder, log = tmp_path / "pixels", tmp_path / "decoded"
-    assert go(*(builder(small.root, folder, log) for _ in range(2))) == [0, 0]
+    assert go(*(builder(small.root, folder, log) for _ in range(processes))) == [0] * processes
     found, digests = build(small.root, folder)
     assert sorted(log.read_text().split()) == sorted(digests.values())
     assert_right(small.root, found)

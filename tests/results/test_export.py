@@ -17,6 +17,7 @@ from results.export import TEXT, WHOLE
 from results.records import NewSearch, NewTrial, Search, TrialResult
 from results.store import Store
 from results.table import EXPORTED
+from tests.postgres import ON_SQLITE
 
 
 @pytest.fixture
@@ -103,6 +104,7 @@ def test_store_without_trials_is_exported_empty(
     assert form != "csv" or out.read_text() == ",".join([*EXPORTED, "history"]) + "\n"
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(("--format", "parquet"), "give --out FILE"), (("--format", "xml"), "invalid choice"), ((), "--format"),
@@ -128,7 +130,7 @@ def test_failed_write_leaves_the_old_file(
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied", "x")))
     assert command("export", "--format", "csv", "--out", out).code == 2
     assert out.read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["store", "x.csv"]
+    assert {path.name for path in tmp_path.iterdir()} <= {"store", "x.csv"}
 
 
 def test_every_exported_column_has_one_type() -> None:

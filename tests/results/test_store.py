@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plumbing.errors import StoreError
-from results.connection import VERSION_TABLE, hide_password, sqlite_path, unwritable
+from results.connection import VERSION_TABLE, hide_password, sqlite_path
+from results.reconnect import unwritable
 from results.records import ImageList, NewSearch, NewTrial, Search, TrialResult
 from results.schema import metadata
 from results.store import Store
+from tests.postgres import ON_POSTGRESQL, ON_SQLITE
 
 LARGE = {"text": "x" * 2**20}  # more than the free pages of a new store
 
@@ -46,6 +49,7 @@ def test_what_was_stored_is_there_after_reopening(url: str, store: Store, search
     reopened.close()
 
 
+@ON_SQLITE
 def test_missing_store_is_refused_and_nothing_is_made(url: str) -> None:
     with pytest.raises(StoreError, match="no such store"):
         Store.open(url)
@@ -114,6 +118,7 @@ def test_unwritable_folder_is_refused() -> None:
         Store.open("sqlite:////proc/results.db", create=True)
 
 
+@ON_SQLITE
 def test_store_on_a_full_disk_is_refused_and_nothing_is_left(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None
@@ -128,8 +133,9 @@ def test_store_on_a_full_disk_is_refused_and_nothing_is_left(url: str, monkeypat
 def refuse_to_be_written(store: Store, reason: str) -> None:
     @sa.event.listens_for(store.engine, "begin")
     def limit(connection: sa.Connection) -> None:
-        pragma = "query_only=ON" if "readonly" in reason else "max_page_count=1"  # at least the pages that it has
-        connection.exec_driver_sql(f"PRAGMA {pragma}")
+        pragma = "PRAGMA query_only=ON" if "readonly" in reason else "PRAGMA max_page_count=1"  # or as many as it has
+        read_only = "SET TRANSACTION READ ONLY"
+        connection.exec_driver_sql(read_only if connection.dialect.name == "postgresql" else pragma)
 
 
 WRITERS: dict[str, Callable[[Store, NewTrial, TrialResult], object]] = {
@@ -144,6 +150,7 @@ WRITERS: dict[str, Callable[[Store, NewTrial, TrialResult], object]] = {
 }
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("reason", ["attempt to write a readonly database", "database or disk is full"])
 @pytest.mark.parametrize("writer", WRITERS)
 def test_store_that_refuses_to_be_written_is_one_line(
@@ -159,11 +166,25 @@ def test_store_that_refuses_to_be_written_is_one_line(
     assert [trial.state for trial in store.trials()] == ["running"]
 
 
+@ON_POSTGRESQL
+@pytest.mark.parametrize("writer", WRITERS)
+def test_database_that_refuses_to_be_written_is_one_line(
+    store: Store, search: Search, new_trial: Callable[..., NewTrial], result: Callable[..., TrialResult], writer: str
+) -> None:
+    store.start_trial(search.id, new_trial(0))
+    refuse_to_be_written(store, "readonly")
+    with pytest.raises(
+        StoreError, match=r": cannot be written: cannot execute \w+ in a read-only transaction; free it"
+    ):
+        WRITERS[writer](store, new_trial(0), result())
+    assert [trial.state for trial in store.trials()] == ["running"]
+
+
 def test_image_list_that_is_there_is_not_written_again(store: Store) -> None:
     store.save_image_list("d1", "XR_HAND", "test", many_images())
     refuse_to_be_written(store, "readonly")
     store.save_image_list("d1", "XR_HAND", "test", many_images())
-    with pytest.raises(StoreError, match="readonly"):
+    with pytest.raises(StoreError, match=r"readonly|read-only"):
         store.save_image_list("d1", "XR_HAND", "valid", many_images())
 
 
@@ -222,9 +243,9 @@ Store.open(sys.argv[1], create=True)
 def test_migration_killed_between_tables_leaves_none_and_runs_again(url: str) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED_IN_MIGRATION, url], check=False)
     assert killed.returncode == -signal.SIGKILL  # else this would prove nothing
-    with sqlite3.connect(file_of(url)) as connection:
-        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-    connection.close()
+    engine = sa.create_engine(url)
+    assert sa.inspect(engine).get_table_names() == []
+    engine.dispose()
     assert open_new(url) == 0
 
 
@@ -264,7 +285,7 @@ def test_result_that_cannot_be_stored_whole_leaves_the_trial_running(
 ) -> None:
     trial = store.start_trial(search.id, new_trial(0))
     twice = TrialResult(**(vars(result()) | {"measures": result().measures * 2}))  # the second breaks the key
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(sa.exc.IntegrityError, match=r"UNIQUE|unique"):
         store.finish_trial(trial.id, twice)
     assert [each.state for each in store.trials()] == ["running"]
     assert store.histories() == {}
@@ -299,11 +320,14 @@ def test_image_list_comes_back_as_it_was(store: Store) -> None:
         store.image_list("d1", "XR_HAND", "valid")
 
 
-@pytest.fixture(scope="module")
-def kept_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path_factory.mktemp('property') / 'results.db'}", create=True)
-    yield opened
-    opened.close()
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def kept_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            url = f"sqlite:///{tmp_path_factory.mktemp('property') / 'results.db'}"
+        else:
+            url = stack.enter_context(request.getfixturevalue("postgres").database())
+        yield stack.enter_context(closing(Store.open(url, create=True)))
 
 
 NUMBERS = itertools.count()

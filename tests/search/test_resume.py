@@ -20,14 +20,20 @@ from tests.search.kills import KILL, after_epoch, before_commit, before_telling
 MOMENTS = {
     "before the first batch is stored": KILL
     + """
-import results.store as s
-s.Store.start_trials = lambda self, search, new: die()
+import results.claims as c
+c.store_running = lambda connection, search, new: die()
 """,
     "before the second batch is stored": KILL
     + """
-import results.store as s
-start = s.Store.start_trials
-s.Store.start_trials = lambda self, i, new: die() if any(each.number == 2 for each in new) else start(self, i, new)
+import results.claims as c
+start = c.store_running
+c.store_running = lambda db, i, new: die() if any(each.number == 2 for each in new) else start(db, i, new)
+""",
+    "between claim and training": KILL
+    + """
+import search.workers.worker as w
+take = w.Worker.take
+w.Worker.take = lambda self, numbers, *more: (take(self, numbers, *more), die() if 2 in numbers else None)[0]
 """,
     "during extraction": KILL
     + """

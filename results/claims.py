@@ -1,0 +1,260 @@
+"""Who works on which trial.
+
+A worker joins a search, gives a sign of life now and then, and claims a trial before it trains it. Each attempt at a
+trial is a row of its own, numbered from 1: the fencing token. A result is written only in a transaction that ends the
+attempt's own open row, so of several attempts one alone can write, and a worker that comes back too late is refused.
+An attempt is taken over where its worker was silent for longer than its patience (`lost`), where its process is seen
+to have ended (`gone`), or where it gave the trial back (`released`). All times are the database's own.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from plumbing.processes import host, identity, is_gone
+from results import schema
+from results.records import FAILED, RUNNING, NewTrial, Trial
+
+LOST, GONE, RELEASED = "lost", "gone", "released"  # outcomes of an attempt that wrote nothing
+PATIENCE = 60.0  # seconds of silence after which a worker counts as dead
+BEATS = 4  # signs of life within that time
+
+
+class TrialTakenOver(Exception):
+    """Another worker has taken the trial over; this one's result is not written."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to write one trial's result, as long as nobody took it over.
+
+    Attributes:
+        shared: an earlier attempt was lost to silence, so its worker may still write files of this trial.
+    """
+
+    trial: Trial
+    attempt: int
+    worker_id: int
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """A worker as the store knows it.
+
+    Attributes:
+        joined, heartbeat: seconds of the epoch by the database's clock. silent: seconds since the last sign of life.
+        alive: it has not left, and was not silent for longer than its patience. trials: how many it has under way.
+    """
+
+    id: int
+    search_id: int
+    host: str
+    process: int
+    joined: float
+    heartbeat: float
+    silent: float
+    alive: bool
+    trials: int
+
+
+class clock(FunctionElement[float]):  # noqa: N801  # an SQL function
+    """The database's time, in seconds of the epoch."""
+
+    type = sa.Float(53)
+    inherit_cache = True
+
+
+@compiles(clock, "postgresql")
+def _postgresql_clock(element: Any, compiler: Any, **options: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
+
+
+@compiles(clock, "sqlite")
+def _sqlite_clock(element: Any, compiler: Any, **options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+def now(connection: sa.Connection) -> float:
+    """The database's time, in seconds of the epoch."""
+    return float(connection.execute(sa.select(clock())).scalar_one())
+
+
+def join(connection: sa.Connection, search_id: int, patience: float = PATIENCE) -> int:
+    """Enter this process as a worker of the search; its number."""
+    values = {"search_id": search_id, "host": host(), "process": os.getpid(), "identity": identity()}
+    times = {"joined": clock(), "heartbeat": clock(), "patience": patience}
+    key = connection.execute(sa.insert(schema.workers).values(**values, **times)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def beat(connection: sa.Connection, worker_id: int) -> frozenset[tuple[int, int]]:
+    """Give a sign of life; trial and attempt of all that was taken over from this worker."""
+    table = schema.claims.c
+    connection.execute(sa.update(schema.workers).filter_by(id=worker_id).values(heartbeat=clock()))
+    taken = sa.select(table.trial_id, table.attempt).where(table.worker_id == worker_id)
+    return frozenset((row[0], row[1]) for row in connection.execute(taken.where(table.outcome.in_((LOST, GONE)))))
+
+
+def leave(connection: sa.Connection, worker_id: int) -> None:
+    """Give back what is under way and go."""
+    mine = sa.and_(schema.claims.c.worker_id == worker_id, schema.claims.c.outcome.is_(None))
+    connection.execute(sa.update(schema.claims).where(mine).values(outcome=RELEASED, ended=clock()))
+    connection.execute(sa.update(schema.workers).filter_by(id=worker_id).values(left=clock()))
+
+
+def take(
+    connection: sa.Connection,
+    worker_id: int,
+    search_id: int,
+    numbers: Sequence[int],
+    new: Sequence[NewTrial],
+    most: int,
+    all_if_alone: bool = False,
+) -> list[Claim]:
+    """Claim trials of these numbers, in their order, those that ended or are under way elsewhere left out.
+
+    Args:
+        new: trials that the store may lack. They are stored as running first, whether they are then claimed or not: so
+            a batch's configurations stand, whoever proposed them. Where another stored them meanwhile, its own stand.
+        most: so many at once. all_if_alone: all of them where no other worker of the search lives.
+    """
+    store_running(connection, search_id, new)
+    table, places = schema.trials, {number: place for place, number in enumerate(numbers)}
+    query = sa.select(table).where(table.c.search_id == search_id, table.c.number.in_(numbers))
+    rows = connection.execute(query.where(table.c.state == RUNNING)).mappings()
+    trials = sorted((Trial(**row) for row in rows), key=lambda trial: places[trial.number])
+    if not trials:
+        return []
+    dead, others = _others(connection, worker_id, search_id)
+    most = len(trials) if all_if_alone and not others else most
+    attempts = _attempts(connection, [trial.id for trial in trials])
+    claimed: list[Claim] = []
+    for trial in trials:
+        if len(claimed) == most:
+            break
+        before = attempts.get(trial.id, [])
+        if _is_free(connection, before, dead):
+            lost = any((each.outcome or dead[each.worker_id]) == LOST for each in before)
+            claim = Claim(trial, len(before) + 1, worker_id, lost)
+            claimed += [claim] if _claim(connection, claim) else []
+    return claimed
+
+
+def reap(connection: sa.Connection, search_id: int) -> int:
+    """End the open attempts of workers whose processes are seen to have ended; how many."""
+    table, worker = schema.claims, schema.workers.c
+    query = sa.select(worker.id, worker.identity).where(worker.search_id == search_id, worker.left.is_(None))
+    gone = [row.id for row in connection.execute(query) if is_gone(row.identity)]
+    theirs = sa.and_(table.c.worker_id.in_(gone), table.c.outcome.is_(None))
+    return int(connection.execute(sa.update(table).where(theirs).values(outcome=GONE, ended=clock())).rowcount)
+
+
+def give_up(connection: sa.Connection, search_id: int, since: float, deaths: int, reason: str) -> None:
+    """Fail the running trials of which so many workers died since a time; who has one under way may not write it."""
+    table, trials = schema.claims, schema.trials
+    running = sa.select(trials.c.id).where(trials.c.search_id == search_id, trials.c.state == RUNNING)
+    died = sa.and_(table.c.outcome.in_((LOST, GONE)), table.c.ended >= since, table.c.trial_id.in_(running))
+    count = sa.select(table.c.trial_id).where(died).group_by(table.c.trial_id).having(sa.func.count() >= deaths)
+    for trial_id in connection.execute(count).scalars().all():
+        own = sa.and_(table.c.trial_id == trial_id, table.c.outcome.is_(None))
+        connection.execute(sa.update(table).where(own).values(outcome=RELEASED, ended=clock()))
+        connection.execute(sa.update(trials).filter_by(id=trial_id).values(state=FAILED, reason=reason, seconds=0.0))
+
+
+def end_claim(connection: sa.Connection, claim: Claim, outcome: str) -> None:
+    """End an attempt, in the transaction that writes its result.
+
+    Raises: TrialTakenOver where the attempt is open no more.
+    """
+    table = schema.claims
+    own = sa.and_(table.c.trial_id == claim.trial.id, table.c.attempt == claim.attempt, table.c.outcome.is_(None))
+    if connection.execute(sa.update(table).where(own).values(outcome=outcome, ended=clock())).rowcount != 1:
+        raise TrialTakenOver(f"trial {claim.trial.number} was taken over by another worker; this result is not written")
+
+
+def store_running(connection: sa.Connection, search_id: int, new: Sequence[NewTrial]) -> int:
+    """Store trials as running, those whose numbers are taken left out; how many."""
+    if not new:
+        return 0
+    from results.store import now as today
+
+    common = {"search_id": search_id, "state": RUNNING, "created": today()}
+    rows = [{each.name: getattr(trial, each.name) for each in fields(NewTrial)} | common for trial in new]
+    return _insert_if_free(connection, schema.trials, rows)
+
+
+def workers(connection: sa.Connection, search_id: int | None = None) -> list[WorkerRow]:
+    """The workers of a search, or of all, in the order in which they joined."""
+    table, claims = schema.workers.c, schema.claims.c
+    under_way = sa.select(sa.func.count()).where(claims.worker_id == table.id, claims.outcome.is_(None))
+    silent = clock() - table.heartbeat
+    alive = sa.and_(table.left.is_(None), silent <= table.patience)
+    columns = (table.id, table.search_id, table.host, table.process, table.joined, table.heartbeat)
+    query = sa.select(*columns, silent, alive, under_way.scalar_subquery()).order_by(table.id)
+    if search_id is not None:
+        query = query.where(table.search_id == search_id)
+    return [WorkerRow(*row) for row in connection.execute(query)]
+
+
+def _others(connection: sa.Connection, worker_id: int, search_id: int) -> tuple[dict[int, str], bool]:
+    """Dead workers of the search, each with how that is known; whether another lives."""
+    table = schema.workers.c
+    silent = sa.or_(table.left.is_not(None), clock() - table.heartbeat > table.patience)
+    query = sa.select(table.id, table.identity, silent).where(table.search_id == search_id, table.id != worker_id)
+    dead, others = {}, False
+    for other, its_identity, is_silent in connection.execute(query):
+        if is_gone(its_identity):
+            dead[other] = GONE
+        elif is_silent:
+            dead[other] = LOST
+        else:
+            others = True
+    return dead, others
+
+
+def _attempts(connection: sa.Connection, trial_ids: Sequence[int]) -> dict[int, list[Any]]:
+    table = schema.claims
+    found: dict[int, list[Any]] = {}
+    query = sa.select(table).where(table.c.trial_id.in_(trial_ids)).order_by(table.c.attempt)
+    for row in connection.execute(query):
+        found.setdefault(row.trial_id, []).append(row)
+    return found
+
+
+def _is_free(connection: sa.Connection, before: Sequence[Any], dead: dict[int, str]) -> bool:
+    """Whether nobody's attempt is open, or the one that is open could be ended because its worker is dead.
+
+    Its worker may have given a sign of life since: the database looks once more.
+    """
+    if not before or before[-1].outcome is not None:
+        return True
+    open_claim, table = before[-1], schema.claims
+    if open_claim.worker_id not in dead:
+        return False
+    how, worker = dead[open_claim.worker_id], schema.workers.c
+    own = [table.c.trial_id == open_claim.trial_id, table.c.attempt == open_claim.attempt, table.c.outcome.is_(None)]
+    if how == LOST:
+        silent = sa.or_(worker.left.is_not(None), clock() - worker.heartbeat > worker.patience)
+        own.append(table.c.worker_id.in_(sa.select(worker.id).where(silent)))
+    return connection.execute(sa.update(table).where(*own).values(outcome=how, ended=clock())).rowcount == 1
+
+
+def _claim(connection: sa.Connection, claim: Claim) -> bool:
+    """Enter the attempt; False where another has just entered it."""
+    values = {"trial_id": claim.trial.id, "attempt": claim.attempt, "worker_id": claim.worker_id, "claimed": clock()}
+    return _insert_if_free(connection, schema.claims, [values]) == 1
+
+
+def _insert_if_free(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> int:
+    """Insert rows whose keys are not taken; how many were."""
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).values(list(rows)).on_conflict_do_nothing().returning(*table.primary_key)
+    return len(connection.execute(statement).all())

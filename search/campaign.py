@@ -1,0 +1,176 @@
+"""Many searches as one resumable piece of work.
+
+    python -m search.campaign CAMPAIGN.toml [--store URL] [--out DIR] [--explain]
+
+The file says which parts, architectures and engines, and what they may take: docs/campaign.md. The same command again
+goes on where it was; `python -m search.status CAMPAIGN.toml` shows how far it is, also from elsewhere.
+"""
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plumbing.command import CommandParser, Interrupted, at_least, run_command
+from plumbing.errors import UsageError
+
+if TYPE_CHECKING:  # loaded where they are used: --help needs none of them
+    import argparse
+
+    from search.campaigns.file import Campaign
+    from search.campaigns.running import Work
+
+COMMAND = "search.campaign"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command; see the module's head."""
+    options = _parser().parse_args(arguments)
+
+    from results.connection import DEFAULT_URL, hide_password
+    from search.campaigns.checked import check
+    from search.campaigns.file import read_campaign
+
+    given = {"store": options.store, "runs": options.runs, "report": options.out}
+    campaign = read_campaign(options.file, given | {"data": options.data, "workers": options.workers})
+    store = campaign.store or DEFAULT_URL
+    if campaign.report is not None and campaign.report.exists() and not campaign.report.is_dir():
+        raise UsageError(f"{campaign.report}: the report needs a folder, and that is a file; give another --out")
+    check(campaign, store)
+    if options.explain:
+        print(explain(campaign, store))
+        return 0
+    again = shlex.join(["python", "-m", COMMAND, *arguments]).replace(store, hide_password(store))
+    try:
+        return run(campaign, store)
+    except KeyboardInterrupt:
+        raise Interrupted(f"resume with: {again}") from None
+
+
+def _parser() -> "argparse.ArgumentParser":
+    parser = CommandParser(COMMAND, "Runs the searches of a file within a budget; the same again goes on. "
+                           "docs/campaign.md describes the file, docs/campaign.toml is one.")  # fmt: skip
+    add = parser.add_argument
+    add("file", metavar="CAMPAIGN.toml", type=Path, help="what to search, and what it may take")
+    add("--store", metavar="URL", help="the results store, in place of the file's")
+    add("--runs", metavar="DIR", help="models and caches, in place of the file's")
+    add("--data", metavar="DIR", help="data of all searches, in place of the file's")
+    add("--workers", type=at_least(1), metavar="N", help="of each search, in place of the file's")
+    add("--out", metavar="DIR", help="folder of the report, in place of the file's")
+    add("--explain", action="store_true", help="print searches, trials and commands, and exit")
+    return parser
+
+
+def explain(campaign: "Campaign", store: str) -> str:
+    """What will run in which order, and how."""
+    from results.connection import hide_password
+    from search.campaigns.checked import arguments_of
+    from search.campaigns.seen import look_into, store_exists
+
+    seen = look_into(store) if store_exists(store) else {}
+    lines = [told_plan(campaign)]
+    for place, item in enumerate(campaign.items, start=1):
+        there = seen[item.name].ended if item.name in seen else 0
+        less = f" (of {item.asked} asked for)" if item.trials < item.asked else ""
+        lines.append(f"{place}. {item.name}: {item.trials} trials{less}, {there} there; priority {item.priority:g}")
+        command = arguments_of(item, hide_password(store), campaign.runs)
+        lines.append(f"   {shlex.join(['python', '-m', 'search.run', *command])}")
+    if campaign.report is not None:
+        lines.append(f"then {shlex.join(_report_command(hide_password(store), campaign.report))}")
+    return "\n".join(lines)
+
+
+def told_plan(campaign: "Campaign") -> str:
+    """The campaign in a line."""
+    budget, trials = campaign.budget, sum(item.trials for item in campaign.items)
+    asked = sum(item.asked for item in campaign.items)
+    limits = [f"{budget.hours:g} hours"] if budget.hours is not None else []
+    limits += [f"{budget.gpu_hours:g} GPU hours"] if budget.gpu_hours is not None else []
+    less = f" of {asked} asked for, by priority and then in equal shares" if trials < asked else ""
+    within = f", within {' and '.join(limits)}" if limits else ""
+    return f"campaign {campaign.name}: {len(campaign.items)} searches, {trials} trials{less}{within}"
+
+
+def run(campaign: "Campaign", store: str) -> int:
+    """Run the searches, then build the report; the exit code."""
+    from plumbing.files import locked_if_free
+    from plumbing.progress import progress_bar
+    from search.campaigns.ledger import read_ledger
+    from search.campaigns.running import Work, run_searches
+    from search.models import folder_of
+
+    def tell_line(line: str) -> None:
+        tell(line)
+        advance(line.startswith("trial "))  # a search's line for each ended trial
+
+    started = time.monotonic()
+    own = campaign.runs / "campaigns" / folder_of(campaign.name, store, campaign.runs).name
+    with locked_if_free(own.with_name(f"{own.name}.lock")) as free:
+        if not free:
+            raise UsageError(f"campaign {campaign.name} is running in another process; wait for it")
+        ledger = read_ledger(own.with_name(f"{own.name}.json"))
+        with progress_bar(f"campaign {campaign.name}", sum(item.trials for item in campaign.items)) as advance:
+            work = Work(campaign, store, ledger, tell_line)
+            there = work.ended()
+            advance(sum(there.values()))
+            spent = f"; {ledger.seconds / 3600:.3g} hours are spent" if ledger.seconds else ""
+            tell(f"{told_plan(campaign)}; {sum(there.values())} trials are there{spent}")
+            run_searches(work)
+        unbuilt = _build_report(campaign.report, store) if campaign.report else ""
+    return _tell_end(work, time.monotonic() - started, unbuilt)
+
+
+def tell(line: str) -> None:
+    """Print a line above the bar."""
+    from plumbing.progress import console
+
+    console().print(line, markup=False, soft_wrap=True)
+
+
+def _report_command(store: str, out: Path) -> list[str]:
+    return ["python", "-m", "reports.build", "--store", store, "--out", str(out)]
+
+
+def _build_report(out: Path, store: str) -> str:
+    """Build the report of the store; why that failed, empty where it did not.
+
+    In a process: `search` may not import `reports`, which reads what searches leave behind.
+    """
+    command = [sys.executable, *_report_command(store, out)[1:]]
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    lines = ended.stderr.splitlines()
+    return "" if ended.returncode == 0 else lines[-1] if lines else f"exit code {ended.returncode}"
+
+
+def _tell_end(work: "Work", seconds: float, unbuilt: str) -> int:
+    campaign, ended = work.campaign, work.ended()
+    if work.failed:
+        tell(f"{len(work.failed)} of {len(campaign.items)} searches failed: {', '.join(work.failed)}")
+    if work.unfinished:
+        tell(f"the budget's hours are used up; unfinished: {', '.join(work.unfinished)}")
+    if unbuilt:
+        tell(f"no report: {unbuilt}")
+    summary = {
+        "campaign": campaign.name,
+        "searches": len(campaign.items),
+        "done": len(campaign.items) - len(work.failed) - len(work.unfinished),
+        "failed": list(work.failed),
+        "unfinished": work.unfinished,
+        "trials": sum(ended.values()),
+        "trials_given": sum(item.trials for item in campaign.items),
+        "trials_asked": sum(item.asked for item in campaign.items),
+        "hours": round(work.ledger.seconds / 3600, 4),
+        "gpu_hours": round(work.ledger.gpu_seconds / 3600, 4),
+        "report": None if campaign.report is None or unbuilt else str(campaign.report / "report.html"),
+        "seconds": round(seconds, 1),
+    }
+    print(json.dumps(summary))
+    return 1 if work.failed or unbuilt else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(COMMAND, main, sys.argv[1:]))

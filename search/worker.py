@@ -1,0 +1,96 @@
+"""One worker more for a search that runs, from any machine that sees its store and its data.
+
+    python -m search.worker --name XR_ELBOW-optuna --store postgresql+psycopg://...
+
+It ends when the search has its trials. It may be killed at any time: others take up what it had under way.
+"""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from plumbing.command import CommandParser, Interrupted, positive, run_command
+from plumbing.errors import StoreError
+from results.claims import PATIENCE
+from results.connection import DEFAULT_URL
+from search.interrupt import prompt_interrupt
+from search.workers.limits import Share, keep_to
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command."""
+    given = _parser().parse_args(arguments)
+    store = _store_of_parent() if given.store == "-" else given.store
+    keep_to(Share(tuple(given.cpus or ()), given.memory_gib, given.gpu))
+    told = "its trials are free for others"
+    try:
+        with prompt_interrupt(f"search.worker: interrupted; {told}"):
+            return work(given.name, store, vars(given), given.store == "-", given.patience)
+    except KeyboardInterrupt:
+        raise Interrupted(told) from None
+
+
+def work(name: str, store: str, given: dict[str, Any], quiet: bool, patience: float) -> int:
+    """Join, train, leave; the last line of stdout says what was done."""
+    from results.store import Store
+    from search.loop import run_search
+    from search.preparation import prepare
+    from search.workers.joining import options_of, plan_of
+
+    opened = Store.open(store)
+    try:
+        search = opened.search(name)
+    finally:
+        opened.close()
+    if search is None:
+        raise StoreError(f"--name {name}: the store has no such search; python -m results.list shows them")
+    here = {key: given[key] for key in ("data", "runs", "weights", "timeout", "cache_gib")}
+    plan = plan_of(options_of(search, store, here), search)
+    with prepare(plan, "", joins=True, quiet=quiet, patience=patience) as run:
+        run_search(run)
+        ledger = run.setting.source.cache.ledger
+        print(json.dumps({"engine_seconds": run.clock.seconds, "features": ledger.counts()}))
+    return 0
+
+
+def _store_of_parent() -> str:
+    """The store's URL from the first line of standard input; when that ends, whoever began this worker is gone."""
+    url = sys.stdin.readline().strip()
+
+    def end_with_parent() -> None:
+        sys.stdin.read()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    return url
+
+
+def _cores(text: str) -> list[int]:
+    return [int(each) for each in text.split(",")]
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser("search.worker", "Join a search that was begun by search.run, until it has its trials.")
+    add = parser.add_argument
+    add("--name", required=True, metavar="SEARCH", help="of the search")
+    add("--store", default=DEFAULT_URL, metavar="URL",
+        help="the results store; -: standard input's first line, and the worker ends when that does")  # fmt: skip
+    add("--data", metavar="DIR", help="the radiographs here; default: where search.run has them")
+    add("--runs", type=Path, metavar="DIR", help="models and caches here; default: where search.run has them")
+    add("--weights", metavar="imagenet|random|DIR", help="of the backbones; default: as search.run has them")
+    add("--cache-gib", type=positive, metavar="G", help="most GiB of features kept under --runs")
+    add("--timeout", type=positive, metavar="SECONDS", help="begin nothing new after so long")
+    add("--patience", type=positive, default=PATIENCE, metavar="SECONDS",
+        help="of silence, after which others take over what this worker has under way")  # fmt: skip
+    add("--cpus", type=_cores, metavar="LIST", help="cores to use, such as 0,1; default: all that are allowed")
+    add("--memory-gib", type=positive, metavar="G", help="most memory of its own")
+    add("--gpu", metavar="N", help="the GPU to use, as in CUDA_VISIBLE_DEVICES")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run_command("search.worker", main, sys.argv[1:]))

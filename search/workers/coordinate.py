@@ -1,0 +1,136 @@
+"""Workers kept at a search until it is over, and its progress told: whatever runs them, processes here or Ray."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from plumbing.errors import SearchFailed, UserError
+from results import claims
+from results.records import RUNNING
+from search.loop import SearchRun
+from search.models import best_trials
+from search.progress import SearchProgress
+
+LOOK_SECONDS = 0.5
+DEATHS = 3  # of a trial's workers, after which it is failed; of workers that had begun nothing, after which all end
+INTERRUPTED = 130
+
+
+class Process(Protocol):
+    """A worker somewhere."""
+
+    def code(self) -> int | None:
+        """How it ended, as an exit code, negative for a signal; None while it runs."""
+
+    def said(self) -> str:
+        """The last line of its stderr."""
+
+    def told(self) -> Mapping[str, Any] | None:
+        """What it said of itself at a good end."""
+
+    def stop(self) -> None:
+        """End it, soon."""
+
+
+def coordinate(run: SearchRun, start: Callable[[int], Process], workers: int) -> None:
+    """Keep so many workers at the search; what they did is counted in the run's ledger and clock.
+
+    A worker that dies is replaced. A trial whose workers died three times is failed: it is likely to kill the next.
+
+    Args:
+        start: begins the worker of a place, counted from 0.
+    Raises: SearchFailed, UserError where a worker ended by one, or where workers die before they begin a trial.
+    """
+    left = run.trials - sum(trial.state != RUNNING for trial in run.store.trials(run.search.id))
+    if left > 0:
+        _Coordination(run, start).keep(range(min(workers, left)))
+
+
+class _Coordination:
+    def __init__(self, run: SearchRun, start: Callable[[int], Process]) -> None:
+        self.run, self.start = run, start
+        self.since = run.store.read(claims.now)
+        self.processes: dict[int, Process] = {}
+        self.deaths = 0
+        trials = run.store.trials(run.search.id)
+        self.ended = {trial.number for trial in trials if trial.state != RUNNING}
+        best = best_trials(trials, 1)
+        setting = run.setting
+        self.bar = SearchProgress(
+            setting.objective, run.trials, len(self.ended), setting.epochs, best[0].value if best else None
+        )
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Until all have ended well."""
+        with self.bar:
+            try:
+                for place in places:
+                    self.processes[place] = self.start(place)
+                while self.processes:
+                    time.sleep(LOOK_SECONDS)
+                    self._show()
+                    for place, process in list(self.processes.items()):
+                        self._look(place, process)
+            finally:
+                for process in self.processes.values():
+                    process.stop()
+            self._show()
+
+    def _show(self) -> None:
+        """Tell of the trials that ended since."""
+        first = next(number for number in range(len(self.ended) + 1) if number not in self.ended)
+        for trial in self.run.store.trials(self.run.search.id, first=first):
+            if trial.state != RUNNING and trial.number not in self.ended:
+                self.ended.add(trial.number)
+                self.bar.after_trial(trial, len(self.ended))
+
+    def _look(self, place: int, process: Process) -> None:
+        code = process.code()
+        if code is None:
+            return
+        del self.processes[place]
+        if code == 0:
+            self._count(process.told())
+        elif code == INTERRUPTED:
+            raise KeyboardInterrupt
+        elif code in (1, 2) and process.said():
+            raise _as_error(code, process.said())
+        else:
+            self._died(code)
+            self.processes[place] = self.start(place)
+
+    def _count(self, told: Mapping[str, Any] | None) -> None:
+        if told is not None:
+            self.run.clock.seconds += told["engine_seconds"]
+            self.run.setting.source.cache.ledger.add(**told["features"])
+
+    def _died(self, code: int) -> None:
+        """A worker died: give its trials back, fail those that it died of three times.
+
+        Raises: SearchFailed where workers keep dying without having begun one.
+        """
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        store, search_id = self.run.store, self.run.search.id
+        if store.write(lambda connection: claims.reap(connection, search_id)):
+            self.bar.console.print(f"a worker died ({how}): another takes up its trials", markup=False)
+            reason = f"its worker died {DEATHS} times, at last {how} (out of memory?)"
+            store.write(lambda connection: claims.give_up(connection, search_id, self.since, DEATHS, reason))
+            return
+        self.deaths += 1
+        if self.deaths >= DEATHS:
+            raise SearchFailed(f"workers die before they begin a trial, the last {how} (out of memory?)")
+
+
+def _as_error(code: int, said: str) -> Exception:
+    """What a worker ended by, without its command's name."""
+    line = said.partition(": ")[2] or said
+    return SearchFailed(line) if code == 1 else UserError(line)
+
+
+def remaining(seconds: float | None, started: float) -> float | None:
+    """What is left of a time-out, at least a moment; None where there is none.
+
+    >>> remaining(None, 0.0)
+    """
+    return None if seconds is None else max(seconds - (time.monotonic() - started), math.ulp(1.0))

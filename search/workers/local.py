@@ -1,0 +1,111 @@
+"""`--workers N`: processes of this machine, each `search.worker` with its share of cores and memory, or its GPU."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import search
+from search.loop import SearchRun
+from search.options import Options
+from search.workers.coordinate import coordinate, remaining
+from search.workers.limits import Share, shares
+
+PATIENCE = 3.0  # seconds for an orderly end
+
+
+def run_here(run: SearchRun, options: Options) -> None:
+    """Run the search by as many processes as the options say.
+
+    Raises: SearchFailed, UserError.
+    """
+    of_each = shares(options.workers)
+    coordinate(run, partial(_start, run, options, of_each), options.workers)
+
+
+def _start(run: SearchRun, options: Options, of_each: list[Share], place: int) -> "LocalWorker":
+    seconds = remaining(options.timeout, run.stopping.started)
+    return LocalWorker(place, options.store, arguments(run.search.name, of_each[place], seconds))
+
+
+def arguments(name: str, share: Share, seconds: float | None) -> list[str]:
+    """The command line of a worker that is given the store by standard input."""
+    more = {
+        "--cpus": ",".join(map(str, share.cpus)) or None,
+        "--memory-gib": share.memory_gib,
+        "--gpu": share.gpu,
+        "--timeout": seconds,
+    }
+    given = [part for option, value in more.items() if value is not None for part in (option, str(value))]
+    return ["-m", "search.worker", "--name", name, "--store", "-", *given]
+
+
+class LocalWorker:
+    """A process; it ends when this one does, because its standard input does."""
+
+    def __init__(self, place: int, store: str, given: list[str]) -> None:
+        root = str(Path(str(search.__file__)).parents[1])
+        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        self.process = subprocess.Popen(
+            [sys.executable, *given],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,  # Ctrl-C is for this process, which ends the others
+        )
+        self.lines: deque[str] = deque(maxlen=1)
+        self.out = ""
+        self.readers = [
+            threading.Thread(target=self._relay, args=(f"worker {place}",), daemon=True),
+            threading.Thread(target=self._read, daemon=True),
+        ]
+        for reader in self.readers:
+            reader.start()
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{store}\n")
+        self.process.stdin.flush()
+
+    def code(self) -> int | None:
+        """None while it runs."""
+        code = self.process.poll()
+        if code is not None:
+            for reader in self.readers:
+                reader.join()
+        return code
+
+    def said(self) -> str:
+        """The last line of its stderr."""
+        return self.lines[-1] if self.lines else ""
+
+    def told(self) -> Mapping[str, Any] | None:
+        """Its last line of stdout."""
+        lines = self.out.splitlines()
+        return json.loads(lines[-1]) if lines else None
+
+    def stop(self) -> None:
+        """By Ctrl-C's signal, so that it gives its trials back; then by force."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _relay(self, name: str) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line.rstrip("\n"))
+            print(f"{name}: {self.lines[-1]}", file=sys.stderr)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.out = self.process.stdout.read()

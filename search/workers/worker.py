@@ -1,0 +1,63 @@
+"""This process as a worker of a search: it gives signs of life, claims trials, and hears which were taken from it."""
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from types import TracebackType
+
+from plumbing.errors import StoreError
+from results import claims
+from results.claims import BEATS, PATIENCE, Claim
+from results.records import NewTrial
+from results.store import Store
+
+
+class Worker:
+    """A worker while the block runs; what it has under way at the end is given back.
+
+    Args:
+        patience: seconds of silence after which others may take its trials over.
+    """
+
+    def __init__(self, store: Store, search_id: int, patience: float = PATIENCE) -> None:
+        self.store, self.search_id, self.patience = store, search_id, patience
+        self._lost: frozenset[tuple[int, int]] = frozenset()
+        self._ended = threading.Event()
+
+    def __enter__(self) -> "Worker":
+        self.id = self.store.write(lambda connection: claims.join(connection, self.search_id, self.patience))
+        self._beating = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._beating.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._beating.join()
+        if kind is None:
+            self._leave()
+        else:
+            with suppress(StoreError):  # what ended the block is told; silence will tell others the same
+                self._leave()
+
+    def take(
+        self, numbers: Sequence[int], new: Sequence[NewTrial], most: int, all_if_alone: bool = False
+    ) -> list[Claim]:
+        """Claim trials; see `results.claims.take`."""
+        return self.store.write(
+            lambda connection: claims.take(connection, self.id, self.search_id, numbers, new, most, all_if_alone)
+        )
+
+    def has_lost(self, claim: Claim) -> bool:
+        """Whether a trial is known to have been taken over: the next sign of life tells."""
+        return (claim.trial.id, claim.attempt) in self._lost
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self.patience / BEATS):
+            # Where the database stays away, training goes on: the trial's end will tell whether it was taken over.
+            with suppress(StoreError):
+                self._lost = self.store.write(lambda connection: claims.beat(connection, self.id))
+
+    def _leave(self) -> None:
+        self.store.write(lambda connection: claims.leave(connection, self.id))

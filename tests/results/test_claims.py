@@ -1,0 +1,204 @@
+"""Who may write a trial's result: one attempt alone, whoever comes back late."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+
+from plumbing.processes import identity
+from results import claims, schema
+from results.claims import GONE, LOST, RELEASED, Claim, TrialTakenOver
+from results.records import FAILED, FINISHED, RUNNING, NewTrial, Search, TrialResult
+from results.store import Store
+
+
+def join(store: Store, search: Search, patience: float = 60.0) -> int:
+    return store.write(lambda connection: claims.join(connection, search.id, patience))
+
+
+def take(
+    store: Store, worker: int, search: Search, new: list[NewTrial], most: int = 1, all_if_alone: bool = False
+) -> list[Claim]:
+    numbers = [each.number for each in new]
+    return store.write(lambda connection: claims.take(connection, worker, search.id, numbers, new, most, all_if_alone))
+
+
+def silent(store: Store, worker: int) -> None:
+    """As if it had given no sign of life for an hour, from a machine that nobody here can see."""
+    table = schema.workers
+    gone_quiet = sa.update(table).filter_by(id=worker).values(heartbeat=table.c.heartbeat - 3600, identity="")
+    store.write(lambda connection: connection.execute(gone_quiet))
+
+
+def log(store: Store) -> list[tuple[int, int, str | None]]:
+    """Attempt, worker, outcome."""
+    query = sa.select(schema.claims.c.attempt, schema.claims.c.worker_id, schema.claims.c.outcome)
+    return store.read(
+        lambda connection: [tuple(row) for row in connection.execute(query.order_by("trial_id", "attempt"))]
+    )
+
+
+@pytest.fixture
+def batch(new_trial: Callable[..., NewTrial]) -> list[NewTrial]:
+    return [new_trial(number) for number in range(4)]
+
+
+def test_trial_is_claimed_by_one_worker_alone(store: Store, search: Search, batch: list[NewTrial]) -> None:
+    one, other = join(store, search), join(store, search)
+    assert [claim.trial.number for claim in take(store, one, search, batch)] == [0]
+    assert [claim.trial.number for claim in take(store, other, search, batch, most=2)] == [1, 2]
+    assert [claim.trial.number for claim in take(store, one, search, batch, most=9)] == [3]
+    assert take(store, other, search, batch) == []
+
+
+def test_whole_batch_is_stored_as_running_with_the_first_claim(
+    store: Store, search: Search, batch: list[NewTrial]
+) -> None:
+    take(store, join(store, search), search, batch)
+    assert [trial.state for trial in store.trials(search.id)] == [RUNNING] * 4
+
+
+def test_worker_alone_takes_all_and_beside_another_its_share(
+    store: Store, search: Search, batch: list[NewTrial]
+) -> None:
+    one = join(store, search)
+    assert len(take(store, one, search, batch[:2], all_if_alone=True)) == 2
+    join(store, search)
+    assert len(take(store, one, search, batch, all_if_alone=True)) == 1
+
+
+def test_configuration_that_was_stored_first_stands(
+    store: Store, search: Search, new_trial: Callable[..., NewTrial]
+) -> None:
+    take(store, join(store, search), search, [new_trial(0), new_trial(1)])
+    (claim,) = take(store, join(store, search), search, [new_trial(0), new_trial(1, configuration={"lr": 0.5})])
+    assert claim.trial.configuration["lr"] == 1e-3
+
+
+def test_many_workers_at_once_claim_each_trial_once(
+    store: Store, search: Search, new_trial: Callable[..., NewTrial]
+) -> None:
+    wanted = [new_trial(number) for number in range(12)]
+
+    def work(_: int) -> list[int]:
+        worker, mine = join(store, search), []
+        while claimed := take(store, worker, search, wanted):
+            mine += [claim.trial.number for claim in claimed]
+        return mine
+
+    with ThreadPoolExecutor(6) as pool:
+        found = [number for mine in pool.map(work, range(6)) for number in mine]
+    assert sorted(found) == list(range(12))
+
+
+def test_trial_of_a_silent_worker_is_taken_over_and_its_late_result_is_refused(
+    store: Store, search: Search, batch: list[NewTrial], result: Callable[..., TrialResult]
+) -> None:
+    late, other = join(store, search), join(store, search)
+    (first,) = take(store, late, search, batch[:1])
+    silent(store, late)
+    (second,) = take(store, other, search, batch[:1])
+    assert (second.attempt, second.shared) == (2, True)
+
+    for write in (
+        lambda: store.finish_trial(first.trial.id, result(0.9), first),
+        lambda: store.fail_trial(first.trial.id, "late", 1.0, first),
+    ):
+        with pytest.raises(TrialTakenOver, match="trial 0 was taken over"):
+            write()
+    assert store.trials(search.id, 0)[0].state == RUNNING
+    assert store.histories([first.trial.id]) == {}
+
+    store.finish_trial(second.trial.id, result(0.5), second)
+    with pytest.raises(TrialTakenOver):
+        store.finish_trial(first.trial.id, result(0.9), first)
+    assert store.trials(search.id, 0)[0].value == 0.5
+    assert log(store) == [(1, late, LOST), (2, other, FINISHED)]
+
+
+def test_worker_that_gives_signs_of_life_keeps_its_trial_and_hears_what_it_lost(
+    store: Store, search: Search, batch: list[NewTrial]
+) -> None:
+    living, other = join(store, search), join(store, search)
+    (claim,) = take(store, living, search, batch[:1])
+    silent(store, living)
+    assert store.write(lambda connection: claims.beat(connection, living)) == frozenset()
+    assert take(store, other, search, batch[:1]) == []
+    silent(store, living)
+    assert len(take(store, other, search, batch[:1])) == 1
+    lost = store.write(lambda connection: claims.beat(connection, living))
+    assert lost == {(claim.trial.id, claim.attempt)}
+
+
+def test_trial_of_a_process_that_is_gone_is_taken_over_at_once(
+    store: Store, search: Search, batch: list[NewTrial]
+) -> None:
+    if not identity():
+        pytest.skip("this system has no /proc, so a process's end is not seen")
+    dead, other = join(store, search), join(store, search)
+    take(store, dead, search, batch[:1])
+    code = "from plumbing.processes import identity; print(identity())"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    table = schema.workers
+    store.write(lambda connection: connection.execute(sa.update(table).filter_by(id=dead).values(identity=ended)))
+    (claim,) = take(store, other, search, batch[:1])
+    assert (claim.attempt, claim.shared) == (2, False)
+    assert log(store)[0] == (1, dead, GONE)
+
+
+def test_worker_that_leaves_gives_its_trials_back(store: Store, search: Search, batch: list[NewTrial]) -> None:
+    one, other = join(store, search), join(store, search)
+    (claim,) = take(store, one, search, batch[:1])
+    store.write(lambda connection: claims.leave(connection, one))
+    assert len(take(store, other, search, batch[:1])) == 1
+    assert log(store)[0] == (1, one, RELEASED)
+    with pytest.raises(TrialTakenOver):
+        store.fail_trial(claim.trial.id, "late", 1.0, claim)
+
+
+def test_trial_whose_workers_died_often_is_failed(store: Store, search: Search, batch: list[NewTrial]) -> None:
+    since = store.read(claims.now)
+    for _ in range(2):
+        worker = join(store, search)
+        take(store, worker, search, batch[:1])
+        silent(store, worker)
+    (last,) = take(store, join(store, search), search, batch[:1])
+    assert last.attempt == 3
+
+    def give_up(deaths: int) -> None:
+        store.write(lambda connection: claims.give_up(connection, search.id, since, deaths, "its worker died"))
+
+    give_up(3)
+    assert store.trials(search.id, 0)[0].state == RUNNING
+    give_up(2)
+    trial = store.trials(search.id, 0)[0]
+    assert (trial.state, trial.reason) == (FAILED, "its worker died")
+    with pytest.raises(TrialTakenOver):
+        store.fail_trial(last.trial.id, "late", 1.0, last)
+
+
+def test_workers_are_listed_with_what_they_have_under_way(store: Store, search: Search, batch: list[NewTrial]) -> None:
+    one, other = join(store, search), join(store, search)
+    take(store, one, search, batch, most=2)
+    silent(store, other)
+    found = store.read(lambda connection: claims.workers(connection, search.id))
+    assert [(each.id, each.alive, each.trials) for each in found] == [(one, True, 2), (other, False, 0)]
+    assert found[1].silent > 3599
+
+
+def test_trials_that_ended_are_not_claimed(
+    store: Store, search: Search, batch: list[NewTrial], result: Callable[..., TrialResult]
+) -> None:
+    worker = join(store, search)
+    (claim,) = take(store, worker, search, batch[:1])
+    store.finish_trial(claim.trial.id, result(), claim)
+    assert take(store, join(store, search), search, batch[:1]) == []
+
+
+def test_running_trial_without_a_claim_can_be_claimed(store: Store, search: Search, batch: list[NewTrial]) -> None:
+    store.start_trials(search.id, batch[:1])  # as versions before claims did
+    (claim,) = take(store, join(store, search), search, batch[:1])
+    assert claim.attempt == 1

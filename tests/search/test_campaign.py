@@ -1,0 +1,355 @@
+"""Campaigns: many searches as one resumable piece of work."""
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from plumbing.command import run_command
+from search.campaign import main
+from search.models import folder_of, only_one
+from tests.search.campaigning import Campaigner, await_line, eventually, items_of, kill
+from tests.search.conftest import REPOSITORY, Ended, Searcher
+
+Here = Callable[..., Ended]
+needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="finds searches in /proc")
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str]) -> Here:
+    """The campaign of a file in this process."""
+
+    def run(file: Path, *more: object) -> Ended:
+        capsys.readouterr()
+        code = run_command("search.campaign", main, [str(file), *map(str, more)])
+        output = capsys.readouterr()
+        return Ended(code, output.out, output.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small_data: Path, known_backbones: Path, tmp_path_factory: pytest.TempPathFactory) -> Campaigner:
+    """A campaign of two parts and two engines that was left alone, with its report."""
+    searcher = Searcher(tmp_path_factory.mktemp("undisturbed") / "one", small_data)
+    searcher.know(known_backbones)
+    campaign = Campaigner(searcher)
+    ended = campaign.apart("--out", searcher.folder / "report")
+    assert ended.code == 0, ended.err
+    assert ended.summary["done"] == 4
+    return campaign
+
+
+def opened(ended: Ended) -> list[str]:
+    """The searches that a campaign ran."""
+    return re.findall(r"^\[\d+/\d+\] (\S+):", ended.err, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_a_campaign_left_alone_runs_each_search_once_and_builds_one_report(undisturbed: Campaigner) -> None:
+    trials = undisturbed.trials()
+    names = [
+        f"{part}-efficientnet_lite0-{engine}"
+        for part in ("XR_HAND", "XR_WRIST")
+        for engine in ("keras-tuner", "optuna")
+    ]
+    assert [(trial["search"], trial["trial"]) for trial in trials] == [(name, n) for name in names for n in range(3)]
+    assert {trial["state"] for trial in trials} == {"finished"}
+    report = (undisturbed.searcher.folder / "report" / "report.html").read_text()
+    assert all(name in report for name in names)
+
+
+@needs_proc
+@pytest.mark.slow
+def test_a_campaign_killed_alone_and_with_its_search_ends_with_the_trials_of_one_left_alone(
+    undisturbed: Campaigner, searcher: Searcher, knowing: None
+) -> None:
+    campaign = Campaigner(searcher)
+    with campaign.process() as process:  # alone: its search must not go on
+        await_line(process, "trial 0")
+        assert len(items_of(searcher.store)) == 1
+        kill(process)
+    assert eventually(lambda: not items_of(searcher.store))
+    with campaign.process() as process:  # both, in the second search or later
+        await_line(process, "trial ", 3)
+        (item,) = items_of(searcher.store)
+        os.kill(item, signal.SIGKILL)
+        kill(process)
+
+    resumed = campaign.apart()
+
+    assert (resumed.code, resumed.summary["done"]) == (0, 4), resumed.err
+    assert campaign.trials() == undisturbed.trials()
+    again = campaign.apart()
+    assert (again.code, opened(again), again.summary["trials"]) == (0, [], 12)
+
+
+@needs_proc
+@pytest.mark.slow
+def test_a_search_that_dies_is_told_and_the_others_go_on(searcher: Searcher, knowing: None) -> None:
+    campaign = Campaigner(searcher, '[[search]]\npart = ["XR_WRIST", "XR_HAND"]', trials=2)
+    with campaign.process() as process:
+        await_line(process, "[1/2]")
+        assert eventually(lambda: bool(items_of(searcher.store)))
+        os.kill(items_of(searcher.store)[0], signal.SIGKILL)
+        out, err = process.communicate()
+    ended = Ended(process.returncode, out, err)
+    wrist, hand = "XR_WRIST-efficientnet_lite0-optuna", "XR_HAND-efficientnet_lite0-optuna"
+    assert (ended.code, ended.summary["failed"], opened(ended)) == (1, [wrist], [hand])
+    assert f"{wrist} failed (exit code -9): ended by SIGKILL" in ended.err
+    again = campaign.apart()
+    assert (again.code, opened(again), again.summary["trials"]) == (0, [wrist], 4)
+
+
+@needs_proc
+@pytest.mark.slow
+def test_interrupt_reaches_the_search_and_ends_with_130_and_the_command_that_resumes(
+    searcher: Searcher, knowing: None
+) -> None:
+    campaign = Campaigner(searcher, trials=40)
+    with campaign.process("--workers", 1) as process:
+        await_line(process, "trial ")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 130
+    told = [line for line in err.splitlines() if not line.startswith("trial ")]
+    assert told == [f"search.campaign: interrupted; resume with: python -m search.campaign {campaign.file} --workers 1"]
+    assert items_of(searcher.store) == []
+
+
+@pytest.mark.slow
+def test_a_search_that_cannot_begin_is_one_line_and_the_others_go_on(
+    searcher: Searcher, knowing: None, tmp_path: Path
+) -> None:
+    data = tmp_path / "without_hands"
+    shutil.copytree(searcher.data, data)
+    shutil.rmtree(data / "train" / "XR_HAND")
+    shutil.rmtree(data / "valid" / "XR_HAND")
+    for listing in data.glob("*.csv"):
+        listing.unlink()
+    searches = '[[search]]\npart = ["XR_HAND", "XR_WRIST"]'
+    ended = Campaigner(searcher, searches, data=str(data), trials=1).apart("--out", tmp_path / "report")
+    assert ended.code == 1
+    assert ended.summary["failed"] == ["XR_HAND-efficientnet_lite0-optuna"]
+    assert (ended.summary["done"], ended.summary["trials"]) == (1, 1)
+    told = [line for line in ended.err.splitlines() if "no images" in line or "failed" in line]
+    assert len(told) == 2  # when it failed, and at the end
+    assert told[0].startswith("XR_HAND-efficientnet_lite0-optuna failed (exit code 2): --data ")
+    assert told[1] == "1 of 2 searches failed: XR_HAND-efficientnet_lite0-optuna"
+    assert (tmp_path / "report" / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_hours_that_are_used_up_end_it_and_more_hours_go_on_to_the_same_trials(
+    undisturbed: Campaigner, searcher: Searcher, knowing: None
+) -> None:
+    names = ["XR_HAND-efficientnet_lite0-keras-tuner", "XR_HAND-efficientnet_lite0-optuna"]
+    first = Campaigner(searcher, top="[budget]\nhours = 0.0003").apart()  # a second
+    assert first.code == 0
+    assert set(names) < set(first.summary["unfinished"])
+    assert first.summary["hours"] >= 0.0003
+    assert "the budget's hours are used up; unfinished: " in first.err
+
+    second = Campaigner(searcher, top="[budget]\nhours = 0.0003").apart()
+    assert (second.code, opened(second)) == (0, [])
+    assert second.summary["unfinished"] == first.summary["unfinished"]
+
+    campaign = Campaigner(searcher, top="[budget]\nhours = 1\ngpu-hours = 1")
+    third = campaign.apart()
+    assert (third.code, third.summary["done"]) == (0, 4), third.err
+    assert ", for 15 min" in third.err  # a quarter of the hour for the first of four
+    assert campaign.trials() == undisturbed.trials()
+
+
+@pytest.mark.slow
+def test_a_search_that_another_process_runs_is_left_for_last_and_waited_for(searcher: Searcher, knowing: None) -> None:
+    campaign = Campaigner(searcher, '[[search]]\npart = ["XR_WRIST", "XR_HAND"]', trials=1)
+    wrist = "XR_WRIST-efficientnet_lite0-optuna"
+    with only_one(wrist, folder_of(wrist, searcher.store, searcher.runs)), campaign.process() as process:
+        assert await_line(process, "[").startswith("[2/2] XR_HAND")
+        assert await_line(process, wrist) == f"{wrist} runs in another process: waiting for it\n"
+        ended_before = process.poll()
+        searched = {trial["search"] for trial in searcher.trials()}
+    assert (ended_before, process.returncode) == (None, 0)
+    assert searched == {"XR_HAND-efficientnet_lite0-optuna"}
+    assert len(searcher.trials()) == 2
+
+
+def test_the_same_campaign_twice_at_once_is_refused(searcher: Searcher, here: Here) -> None:
+    from plumbing.files import locked_if_free
+
+    campaign = Campaigner(searcher)
+    own = folder_of("campaign", searcher.store, searcher.runs).name
+    with locked_if_free(searcher.runs / "campaigns" / f"{own}.lock") as free:
+        assert free
+        ended = here(campaign.file)
+    assert (ended.code, ended.err) == (
+        2,
+        "search.campaign: campaign campaign is running in another process; wait for it\n",
+    )
+
+
+def test_explain_prints_searches_trials_and_commands_and_makes_nothing(searcher: Searcher, here: Here) -> None:
+    campaign = Campaigner(searcher, top="[budget]\ntrials = 6")
+    before = sorted(searcher.folder.rglob("*"))
+    ended = here(campaign.file, "--out", "report", "--workers", 1, "--explain")
+    assert ended.code == 0
+    lines = ended.out.splitlines()
+    assert lines[0] == "campaign campaign: 4 searches, 6 trials of 12 asked for, by priority and then in equal shares"
+    assert [line.split(", 0 there")[0] for line in lines[1::2][:4]] == [
+        "1. XR_WRIST-efficientnet_lite0-optuna: 2 trials (of 3 asked for)",
+        "2. XR_WRIST-efficientnet_lite0-keras-tuner: 2 trials (of 3 asked for)",
+        "3. XR_HAND-efficientnet_lite0-optuna: 1 trials (of 3 asked for)",
+        "4. XR_HAND-efficientnet_lite0-keras-tuner: 1 trials (of 3 asked for)",
+    ]
+    assert all(line.startswith("   python -m search.run --") for line in lines[2::2])
+    assert lines[-1] == f"then python -m reports.build --store {searcher.store} --out report"
+    assert sorted(searcher.folder.rglob("*")) == before
+
+
+def test_a_password_is_not_printed(searcher: Searcher, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    import search.campaigns.seen as seen
+
+    url = "postgresql+psycopg://me:secret@host/db"
+    monkeypatch.setattr(seen, "store_exists", lambda url: False)
+    ended = here(Campaigner(searcher).file, "--store", url, "--out", "report", "--explain")
+    assert (ended.code, "secret" in ended.out) == (0, False)
+    assert "postgresql+psycopg://me:***@host/db" in ended.out
+
+
+HAND = "[[search]]\npart = 'XR_HAND'\n"
+
+
+@pytest.mark.parametrize(
+    ("searches", "told"),
+    [
+        ("", "it asks for no search; add a table [[search]]"),
+        ("[search]\npart = 'XR_HAND'", "search must be tables, each headed [[search]] with two brackets"),
+        ("[[search]]\npart = [", "not TOML: "),
+        ("[[search]]\npart = 'KNEE'", "[[search]] 1 (KNEE-efficientnet_lite0-optuna): argument --part: invalid choice"),
+        ("[[search]]\nengine = 'optuna'", "[[search]] 1: no part; give it there or in [defaults]"),
+        ("[[search]]\npart = []", "[[search]] 1: part = [] makes no search"),
+        ("[[search]]\npart = ['XR_HAND', 3.5, {a = 1}]", "part = {'a': 1}: give text, a number"),
+        ("[[search]]\npart = ['XR_HAND', 'XR_HAND']", "-optuna is asked for twice in [[search]] 1; leave one out"),
+        (f"{HAND}{HAND}seed = 1", "in [[search]] 1 and in [[search]] 2; leave one out, or give one [[search]] a label"),
+        (f"{HAND}name = 'x'", "[[search]] 1: name cannot be given here: "),
+        (f"{HAND}timeout = 9", "timeout cannot be given here: give `hours` in [budget]"),
+        (f"{HAND}priority = 'high'", "priority = 'high' is no number; higher ones go first"),
+        (f"{HAND}label = 1", "label = 1: give text"),
+        (f"{HAND}engine = 'vizier'", "argument --engine: invalid choice: 'vizier'"),
+        (f"{HAND}sampler = 'grid'", "(XR_HAND-efficientnet_lite0-optuna-grid): --sampler grid is not one of optuna's"),
+    ],
+)
+def test_a_wrong_search_is_one_line_that_tells_place_and_mend(
+    searcher: Searcher, here: Here, searches: str, told: str
+) -> None:
+    check_refused(Campaigner(searcher, searches), here, told)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("label", "x", "[defaults]: label tells searches apart; give it in a [[search]]"),
+        ("image_size", 32, "image_size is no option of search.run; its --help lists them, here without the dashes"),
+        ("feature-cache", True, "feature-cache is no option of search.run"),
+        ("epochs", 0, "argument --epochs: 0 is below 1; give 1 or more"),
+        ("epochs", "many", "argument --epochs: 'many' is not a whole number"),
+        ("trials", 2.5, "trials = 2.5: give a whole number, 1 or more"),
+        ("trials", True, "trials = True: give a whole number, 1 or more"),
+        ("workers", "two", "workers = 'two': give a whole number, 1 or more"),
+        ("architecture", "alexnet", "argument --architecture: invalid choice: 'alexnet'"),
+        ("image-size", 16, "--image-size 16 is below efficientnet_lite0's least; give 32 or more"),
+        ("weights", "/nowhere", "--weights /nowhere: no efficientnet_lite0.weights.h5 in it"),
+        ("data", "/nowhere", "--data /nowhere: no such folder"),
+        ("space", "/nowhere.toml", "--space /nowhere.toml: no such file"),
+    ],
+)
+def test_a_wrong_default_is_one_line_that_tells_place_and_mend(
+    searcher: Searcher, here: Here, key: str, value: object, told: str
+) -> None:
+    check_refused(Campaigner(searcher, **{key: value}), here, told)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("top", "told"),
+    [
+        ("nmae = 'x'", "the file's top: no such key: nmae; give one of name, store, runs, report, budget"),
+        ("name = '../up'", "name = '../up': give letters, digits, dot"),
+        ("report = 3", "the file's top: report = 3: give text"),
+        ("budget = 3", "budget must be a table, headed [budget]"),
+        ("[budget]\ntrials = 3", "[budget]: trials = 3 leaves some of the 4 searches without any; give 4 or more"),
+        ("[budget]\ntrials = 0", "[budget]: trials = 0: give a whole number, 1 or more"),
+        ("[budget]\nhours = -1", "[budget]: hours = -1: give a number above 0"),
+        ("[budget]\ndays = 1", "[budget]: no such key: days; give one of trials, hours, gpu-hours"),
+    ],
+)
+def test_a_wrong_budget_or_top_is_one_line_that_tells_place_and_mend(
+    searcher: Searcher, here: Here, top: str, told: str
+) -> None:
+    check_refused(Campaigner(searcher, top=top), here, told)
+
+
+def check_refused(campaign: Campaigner, here: Here, told: str) -> None:
+    before = sorted(campaign.file.parent.rglob("*"))
+    ended = here(campaign.file)
+    assert ended.code == 2
+    (line,) = ended.err.splitlines()
+    assert line.startswith(f"search.campaign: {campaign.file}: ")
+    assert told in line
+    assert sorted(campaign.file.parent.rglob("*")) == before
+
+
+def test_names_are_made_from_what_lists_hold_and_labels(searcher: Searcher, here: Here) -> None:
+    searches = """
+[[search]]
+part = "XR_HAND"
+architecture = ["base_cnn", ["base_cnn", "xception"]]
+sampler = "random"
+seed = [0, 1]
+image-size = 96
+label = "96/px"
+[[search]]
+part = ["XR_WRIST", "all_parts"]
+priority = 1
+"""
+    ended = here(Campaigner(searcher, searches).file, "--explain")
+    assert ended.code == 0, ended.err
+    assert re.findall(r"^\d+\. (\S+):", ended.out, re.MULTILINE) == [
+        "XR_WRIST-efficientnet_lite0-optuna",
+        "all_parts-efficientnet_lite0-optuna",
+        "XR_HAND-base_cnn-optuna-random-seed0-96_px",
+        "XR_HAND-base_cnn-optuna-random-seed1-96_px",
+        "XR_HAND-base_cnn.xception-optuna-random-seed0-96_px",
+        "XR_HAND-base_cnn.xception-optuna-random-seed1-96_px",
+    ]
+    last = ended.out.splitlines()[-1]
+    assert "--architecture base_cnn --architecture xception --image-size 96" in last
+
+
+def test_the_example_asks_for_all_eight_tasks_and_the_published_architectures(here: Here, tmp_path: Path) -> None:
+    from radiographs.parts import TASKS
+
+    ended = here(REPOSITORY / "docs" / "campaign.toml", "--data", tmp_path, "--store", "sqlite:///no.db", "--explain")
+    assert ended.code == 0, ended.err
+    names = re.findall(r"^\d+\. (\S+):", ended.out, re.MULTILINE)
+    published = ("base_cnn", "densenet121", "resnet152", "inception_v3", "xception")
+    assert sorted(names) == sorted(f"{task}-{network}-optuna" for task in TASKS for network in published)
+    assert not Path("no.db").exists()
+
+
+def test_a_file_that_is_not_there_is_told(here: Here, tmp_path: Path) -> None:
+    ended = here(tmp_path / "campaign.toml")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "campaign.toml: no such file; docs/campaign.toml is an example" in ended.err
+
+
+def test_a_report_cannot_go_where_a_file_is(searcher: Searcher, here: Here, tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("mine")
+    ended = here(Campaigner(searcher).file, "--out", tmp_path / "report")
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "the report needs a folder, and that is a file" in ended.err
+    assert not searcher.runs.exists()
