@@ -125,11 +125,10 @@ class FeatureCache:
             with locked(file.path.parent / "lock", partial(_say_waiting, file), shared=byte_locks.available()):
                 lacking = [other for other in others if not other.is_complete()]
                 files = {each.path.stem: each for each in (file, *lacking) if self._reserved(each)}
-                if cut not in files or not self._fill(forward, views, files, wait):
+                if cut not in files:
                     return None
-                for each in files.values():
-                    self._opened(each)
-                return self._opened(file)
+                opened = {each: self._opened(files[each]) for each in self._fill(forward, views, files, cut, wait)}
+                return opened.get(cut)
 
     def holds(self, network: FrozenNetwork, views: Views, cut: str) -> bool:
         """Whether the features are there already; what the files hold is not checked."""
@@ -171,21 +170,27 @@ class FeatureCache:
                 self._open.popitem(last=False)
         return array
 
-    def _fill(self, forward: Callable[[], Forward], views: Views, files: Mapping[str, ChunkedFile], wait: bool) -> bool:
-        """Compute what the files lack, beside other processes that do; whether they are whole now."""
+    def _fill(
+        self, forward: Callable[[], Forward], views: Views, files: Mapping[str, ChunkedFile], cut: str, wait: bool
+    ) -> list[str]:
+        """Compute what the files lack, beside other processes that do; the cuts that are whole now, this one at least.
+
+        Args:
+            wait: until it is; if not, it may be missing.
+        """
         looks, layers = 0, None
         with filling(files) as mine:
             while left := mine.left():
                 layers = layers or forward()
                 if self._extracted(layers, views, mine, left):
                     continue
-                if not wait:
-                    return False
+                if not wait or cut not in mine.lacking():
+                    break
                 looks += 1
                 if looks == LOOKS_UNTIL_SAID:
-                    _say_held(next(iter(files.values())), len(left))
+                    _say_held(files[cut], len(left))
                 self._filling.wait(LOOK_SECONDS)  # another thread may extract other views meanwhile
-        return True
+            return [each for each in files if each not in mine.lacking()]
 
     def _extracted(self, layers: Forward, views: Views, mine: Filling, left: Sequence[int]) -> int:
         """Pass batches that are left and that nobody else takes through the layers, one after another; how many."""

@@ -122,6 +122,11 @@ def positive(text: str) -> float:
     return number
 
 
+def not_negative(text: str) -> float:
+    """An argparse type: a number of at least 0."""
+    return 0.0 if text.strip() in ("0", "0.0") else positive(text)
+
+
 def at_least(least: int, most: int | None = None) -> Callable[[str], int]:
     """An argparse type: a whole number of at least `least`, at most `most` where it is given."""
 

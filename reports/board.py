@@ -13,15 +13,15 @@ import pandas as pd
 
 from plumbing.errors import UsageError
 from radiographs.parts import TASKS
-from reports.confirmed import FIGURES, fresh_cell
+from reports.confirmed import FIGURES, fresh_cell, with_confirmation
 from reports.luck import ensemble_sentence, luck_sentences
 from reports.ranking import check_rank_by, count_sentence, ranked, ranked_by, ranking_sentence, stored_parts
 from reports.sheets import Sheet
 from reports.tables import base_name, interval_text, plain_line
 from results.certainty import RANKED_BY, Certainty, certainty
-from results.records import ENSEMBLE
+from results.records import CONFIRM, ENSEMBLE
 from results.store import Store
-from results.table import EXPORTED
+from results.table import EXPORTED, ranking_table, trials_table
 
 DEFAULT_TOP = 4  # as published
 PUBLISHED = [
@@ -33,8 +33,13 @@ CONFIRMED = ("valid_auc_fresh", "test_auc_fresh")
 OWN = ("rank", "rank_95", "could_be_best", "trials", *CONFIRMED)  # columns beside the exported ones
 GROUPED_BY = ("architecture", "augmentation", "frozen", "search", "engine", "weights", "image_size")
 
+# More trials of a part than this are not compared: a thousand take seconds and 16 MB, and more of them more.
+MOST_COMPARED = 1_000
+
 # (part, ranked trials, the column they are ranked by) to how sure that is.
 Judge = Callable[[str, pd.DataFrame, str], Certainty | None]
+# Rows of a leaderboard, made whole.
+Complete = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,30 @@ def judged_by(store: Store) -> Judge:
             return None
         data_hash = of_data.iloc[0]["data_hash"]
         same = of_data.loc[of_data["data_hash"] == data_hash, "trial_id"]
+        if len(same) > MOST_COMPARED:
+            return None
         return known(data_hash, part, tuple(map(int, same)), column)
 
     return judge
+
+
+def quick_trials(store: Store, query: Query) -> pd.DataFrame | None:
+    """The trials with no more than what ranks them, None where the query or the store asks for all of each."""
+    plain = query.rank_by in (None, "valid_auc", "valid_accuracy_eval") and query.group_by is None
+    if not plain or query.top is None or any(each.kind in (ENSEMBLE, CONFIRM) for each in store.searches()):
+        return None
+    return with_confirmation(ranking_table(store))
+
+
+def completed(store: Store) -> Complete:
+    """Fills the rows of `quick_trials` that are shown."""
+
+    def complete(rows: pd.DataFrame) -> pd.DataFrame:
+        whole = trials_table(store, rows["trial_id"].tolist()).set_index("trial_id").loc[rows["trial_id"]]
+        filled = [name for name in whole.columns if name != "continued"]
+        return rows.assign(**{name: whole[name].to_numpy() for name in filled})
+
+    return complete
 
 
 def chosen(trials: pd.DataFrame, query: Query) -> pd.DataFrame:
@@ -104,15 +130,16 @@ def chosen_parts(trials: pd.DataFrame, query: Query) -> list[tuple[pd.DataFrame,
     return [(trials, part) for part in stored_parts(trials) if query.part in (None, part)]
 
 
-def leaderboards(trials: pd.DataFrame, query: Query, judge: Judge) -> list[Sheet]:
+def leaderboards(trials: pd.DataFrame, query: Query, judge: Judge, complete: Complete | None = None) -> list[Sheet]:
     """A sheet for each part.
 
     Args:
-        trials: as `reports.confirmed.with_confirmation` gives them.
+        trials: as `reports.confirmed.with_confirmation` gives them. complete: fills the rows that are shown, where the
+            trials came with no more than what ranks them.
     Raises: UsageError where something in the query is not there; names the choices.
     """
     check_query(query)
-    return [_board(trials, part, query, judge) for trials, part in chosen_parts(trials, query)]
+    return [_board(trials, part, query, judge, complete) for trials, part in chosen_parts(trials, query)]
 
 
 def check_query(query: Query) -> None:
@@ -128,7 +155,7 @@ def check_query(query: Query) -> None:
         raise UsageError(f"--group-by {query.group_by!r}: give one of {', '.join(GROUPED_BY)}")
 
 
-def _board(trials: pd.DataFrame, part: str, query: Query, judge: Judge) -> Sheet:
+def _board(trials: pd.DataFrame, part: str, query: Query, judge: Judge, complete: Complete | None) -> Sheet:
     rows = ranked(trials, part, query.rank_by)
     if rows.empty:
         return Sheet(part, (), pd.DataFrame(), pd.DataFrame(), (count_sentence(trials, part, 0),))
@@ -141,9 +168,10 @@ def _board(trials: pd.DataFrame, part: str, query: Query, judge: Judge) -> Sheet
         groups = rows.groupby(query.group_by, sort=False, dropna=False)
         rows = groups.head(1).assign(trials=groups["rank"].transform("size"))
     shown = rows if query.top is None else rows.head(query.top)
+    shown = complete(shown) if complete else shown
     columns = query.columns or _default_columns(rows, query, column, bool(sure))
     fresh, count = _fresh_sentence(shown, columns), count_sentence(trials, part, len(shown))
-    after = [*_certainty_sentences(sure, every), *fresh, count]
+    after = [*_certainty_sentences(sure, every), *_too_many_sentence(every, column), *fresh, count]
     return Sheet(part, tuple(before), _for_people(shown, columns), _for_machines(shown, columns), tuple(after))
 
 
@@ -166,6 +194,16 @@ def _with_certainty(rows: pd.DataFrame, sure: Sequence[Certainty]) -> pd.DataFra
     found = [known.get(trial, (None, None, None)) for trial in rows["trial_id"]]
     columns = zip(("rank_low", "rank_high", "could_be_best"), zip(*found, strict=True), strict=True)
     return rows.assign(**{name: pd.Series(values, rows.index, dtype=object) for name, values in columns})
+
+
+def _too_many_sentence(rows: pd.DataFrame, column: str) -> list[str]:
+    """What stands below the table where a part has too many trials to say how sure the order is."""
+    most = rows.loc[rows["kind"] != ENSEMBLE, "data_hash"].value_counts().max() if column in RANKED_BY else 0
+    if not most > MOST_COMPARED:
+        return []
+    return [
+        f"{most} trials are too many to be compared here, {MOST_COMPARED} at most: how sure the order is, is not said."
+    ]
 
 
 def _certainty_sentences(sure: Sequence[Certainty], rows: pd.DataFrame) -> list[str]:

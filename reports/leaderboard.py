@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--store", metavar="URL", default=DEFAULT_URL, help="the results store")
     options = parser.parse_args(arguments)
 
-    from reports.board import DEFAULT_TOP, Query, check_query, judged_by, leaderboards
+    from reports.board import DEFAULT_TOP, Query, check_query, completed, judged_by, leaderboards, quick_trials
     from reports.confirmed import with_confirmation
     from reports.matrix import matrix
     from reports.sheets import WRITERS
@@ -71,11 +71,13 @@ def main(arguments: Sequence[str]) -> int:
     check_query(query)
     store = Store.open(options.store)
     try:
-        trials = with_confirmation(trials_table(store))
+        quick = None if options.matrix else quick_trials(store, query)
+        trials = with_confirmation(trials_table(store)) if quick is None else quick
         if options.matrix:
             text = WRITERS[options.format]([matrix(trials, query)])
         else:
-            sheets = leaderboards(trials, query, judged_by(store))
+            complete = None if quick is None else completed(store)
+            sheets = leaderboards(trials, query, judged_by(store), complete)
             text = leaderboard_text(sheets, query, options.format)
     finally:
         store.close()

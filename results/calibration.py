@@ -5,7 +5,6 @@ Source: Guo et al. 2017, On Calibration of Modern Neural Networks, arXiv:1706.04
 """
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit, log_softmax, logit, softmax
 
 from results.metrics import Floats, Integers
@@ -41,6 +40,8 @@ def fit_temperature(probability: Floats, labels: Integers) -> float:
         if logits.shape[1] == 1:
             return float(-np.mean(log_expit(np.where(labels == 1, scaled[:, 0], -scaled[:, 0]))))
         return float(-np.mean(log_softmax(scaled, axis=1)[np.arange(len(labels)), labels]))
+
+    from scipy.optimize import minimize_scalar  # here: a leaderboard, which fits nothing, need not load it
 
     found = minimize_scalar(cross_entropy, bounds=(np.log(LEAST), np.log(MOST)), method="bounded")
     return float(np.exp(found.x))

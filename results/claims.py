@@ -86,9 +86,13 @@ def now(connection: sa.Connection) -> float:
     return float(connection.execute(sa.select(clock())).scalar_one())
 
 
-def join(connection: sa.Connection, search_id: int, patience: float = PATIENCE) -> int:
-    """Enter this process as a worker of the search; its number."""
-    values = {"search_id": search_id, "host": host(), "process": os.getpid(), "identity": identity()}
+def join(connection: sa.Connection, search_id: int, patience: float = PATIENCE, label: str | None = None) -> int:
+    """Enter this process as a worker of the search; its number.
+
+    Args:
+        label: by which the command that began it knows it.
+    """
+    values = {"search_id": search_id, "host": host(), "process": os.getpid(), "label": label, "identity": identity()}
     times = {"joined": clock(), "heartbeat": clock(), "patience": patience}
     key = connection.execute(sa.insert(schema.workers).values(**values, **times)).inserted_primary_key
     assert key is not None
@@ -148,13 +152,15 @@ def take(
     return claimed
 
 
-def reap(connection: sa.Connection, search_id: int) -> int:
-    """End the open attempts of workers whose processes are seen to have ended; how many."""
-    table, worker = schema.claims, schema.workers.c
-    query = sa.select(worker.id, worker.identity).where(worker.search_id == search_id, worker.left.is_(None))
-    gone = [row.id for row in connection.execute(query) if is_gone(row.identity)]
-    theirs = sa.and_(table.c.worker_id.in_(gone), table.c.outcome.is_(None))
-    return int(connection.execute(sa.update(table).where(theirs).values(outcome=GONE, ended=clock())).rowcount)
+def reap(connection: sa.Connection, label: str) -> tuple[int, int]:
+    """End the open attempts of the worker of that label, which has died; how many, and how many it had had in all."""
+    table, dead = schema.claims, schema.workers.c
+    rows = connection.execute(sa.select(dead.id, dead.identity).where(dead.label == label)).all()
+    theirs = table.c.worker_id.in_([row.id for row in rows])
+    how = GONE if all(is_gone(row.identity) for row in rows) else LOST
+    had = connection.execute(sa.select(sa.func.count()).select_from(table).where(theirs)).scalar_one()
+    ended = sa.update(table).where(theirs, table.c.outcome.is_(None)).values(outcome=how, ended=clock())
+    return int(connection.execute(ended).rowcount), int(had)
 
 
 def give_up(connection: sa.Connection, search_id: int, since: float, deaths: int, reason: str) -> None:

@@ -11,6 +11,8 @@ from results import schema
 from results.reconnect import Database
 from results.records import FINISHED, ImageList, Measure, Search, Summary, Trial
 
+AT_ONCE = 10_000  # trials named in one statement: SQLite takes 32,766 numbers, PostgreSQL 65,535
+
 
 class Reading(Database):
     """The methods of `results.store.Store` that read. Each raises Unreadable where the database cannot be read."""
@@ -84,20 +86,15 @@ class Reading(Database):
 
     def histories(self, trial_ids: Sequence[int] | None = None) -> dict[int, dict[str, list[float | None]]]:
         """Trial -> metric -> one value an epoch (None where an epoch lacks it); all trials where none are named."""
-        query = sa.select(schema.histories).order_by(schema.histories.c.trial_id, schema.histories.c.epoch)
-        if trial_ids is not None:
-            query = query.where(schema.histories.c.trial_id.in_(trial_ids))
-
-        def work(connection: sa.Connection) -> dict[int, dict[str, list[float | None]]]:
-            found: dict[int, dict[str, list[float | None]]] = {}
-            for row in connection.execute(query):
-                history = found.setdefault(row.trial_id, {})
-                for metric, value in row.metrics.items():
-                    values = history.setdefault(metric, [])
-                    values += [None] * (row.epoch - len(values)) + [value]
-            return found
-
-        return self.read(work)
+        table = schema.histories
+        query = sa.select(table).order_by(table.c.trial_id, table.c.epoch)
+        found: dict[int, dict[str, list[float | None]]] = {}
+        for row in self._of_trials(query, table.c.trial_id, trial_ids):
+            history = found.setdefault(row.trial_id, {})
+            for metric, value in row.metrics.items():
+                values = history.setdefault(metric, [])
+                values += [None] * (row.epoch - len(values)) + [value]
+        return found
 
     def measures(self, level: str | None = None, metric: str | None = None) -> list[tuple[int, Measure]]:
         """All trials' metrics, or those of one level (image or study) or of one name, with their trial's id."""
@@ -113,9 +110,20 @@ class Reading(Database):
     def all_probabilities(self, trial_ids: Sequence[int], split: str) -> dict[int, np.ndarray]:
         """Trial -> its probabilities as `probabilities` gives them, in the given order; trials without are left out."""
         table = schema.probabilities
-        query = sa.select(table).where(table.c.trial_id.in_(trial_ids), table.c.split == split)
-        rows = self.read(lambda connection: {row.trial_id: row for row in connection.execute(query)})
+        query = sa.select(table).where(table.c.split == split)
+        rows = {row.trial_id: row for row in self._of_trials(query, table.c.trial_id, trial_ids)}
         return {each: _array(rows[each]) for each in trial_ids if each in rows}
+
+    def _of_trials(
+        self, query: sa.Select[Any], column: sa.Column[int], trial_ids: Sequence[int] | None
+    ) -> list[sa.Row[Any]]:
+        """The query's rows of these trials, of all where none are named; databases take so many numbers at a time."""
+        if trial_ids is None:
+            queries = [query]
+        else:
+            pieces = (trial_ids[first : first + AT_ONCE] for first in range(0, len(trial_ids), AT_ONCE))
+            queries = [query.where(column.in_(piece)) for piece in pieces]
+        return self.read(lambda connection: [row for each in queries for row in connection.execute(each)])
 
     # Imports
 

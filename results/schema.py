@@ -108,6 +108,7 @@ workers = sa.Table(
     sa.Column("search_id", sa.Integer, sa.ForeignKey("results_searches.id"), nullable=False, index=True),
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("process", sa.Integer, nullable=False),
+    sa.Column("label", sa.Text),  # by which the command that began it knows it
     sa.Column("identity", sa.Text, nullable=False),  # boot, process and its start; empty where the system tells none
     sa.Column("joined", sa.Float(53), nullable=False),
     sa.Column("heartbeat", sa.Float(53), nullable=False),

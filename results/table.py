@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Container, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -53,23 +54,26 @@ INTERNAL = [
 ]  # fmt: skip
 
 
-def trials_table(store: Store) -> pd.DataFrame:
+def trials_table(store: Store, trial_ids: Sequence[int] | None = None) -> pd.DataFrame:
     """Every trial of the store, searches in the order of their making, trials in the order of their proposal.
 
+    Args:
+        trial_ids: of those alone, a few; whether another went on from one of them is then not known.
     Returns: the columns `EXPORTED`, then `INTERNAL`; absent values are None or NaN. Accuracies are per cent.
     """
-    trials = schema.trials.c
+    trials, ids = schema.trials.c, None if trial_ids is None else list(trial_ids)
     query = sa.select(*(trials[name] for name in _STORED)).order_by(trials.search_id, trials.number)
+    query = query if ids is None else query.where(trials.id.in_(ids))
     stored = [dict(zip(_STORED, row, strict=True)) for row in store.read(lambda connection: _all(connection, query))]
     searches = {search.id: search for search in store.searches()}  # after them: a search may begin meanwhile
     continued = {(trial["search_id"], trial["continues"]) for trial in stored if trial["state"] == FINISHED}
     rows = {trial["id"]: _row(searches[trial["search_id"]], trial, continued) for trial in stored}
     ended = {trial["id"]: rows[trial["id"]] for trial in stored if trial["state"] != RUNNING}
-    for trial_id, split, metric, *values in store.read(lambda connection: _all(connection, _of_studies())):
+    for trial_id, split, metric, *values in store.read(lambda connection: _all(connection, _of_studies(ids))):
         if trial_id in ended and (places := _PLACES.get((split, metric))):  # else begun or ended meanwhile
             for place, value in zip(places, values, strict=False):  # brier has no bounds
                 ended[trial_id][place] = value
-    for trial_id, split, low, high in store.read(lambda connection: _all(connection, _accuracies())):
+    for trial_id, split, low, high in store.read(lambda connection: _all(connection, _accuracies(ids))):
         if trial_id in ended and low is not None and high is not None:
             ended[trial_id][_PLACE[f"{split}_accuracy_eval_low"]] = 100 * low
             ended[trial_id][_PLACE[f"{split}_accuracy_eval_high"]] = 100 * high
@@ -125,17 +129,50 @@ def _row(search: Search, trial: Mapping[str, Any], continued: Container[tuple[in
     return row
 
 
-def _of_studies() -> sa.Select[Any]:
+def _of_studies(ids: Sequence[int] | None) -> sa.Select[Any]:
     """Trial, split, metric, value and bounds of the metrics by study that the table has."""
     metrics = schema.metrics.c
     named = metrics.metric.in_(sorted({metric for _, metric in _PLACES}))
     columns = (metrics.trial_id, metrics.split, metrics.metric, metrics.value, metrics.low, metrics.high)
-    return sa.select(*columns).where(metrics.level == "study", named, metrics.split.in_(("valid", "test")))
+    query = sa.select(*columns).where(metrics.level == "study", named, metrics.split.in_(("valid", "test")))
+    return query if ids is None else query.where(metrics.trial_id.in_(ids))
 
 
-def _accuracies() -> sa.Select[Any]:
+def _accuracies(ids: Sequence[int] | None) -> sa.Select[Any]:
     """Trial, split and bounds of the accuracy by image."""
     metrics = schema.metrics.c
     columns = (metrics.trial_id, metrics.split, metrics.low, metrics.high)
     wanted = metrics.level == "image", metrics.metric == "accuracy", metrics.split.in_(("valid", "test"))
-    return sa.select(*columns).where(*wanted)
+    return sa.select(*columns).where(*wanted if ids is None else (*wanted, metrics.trial_id.in_(ids)))
+
+
+def ranking_table(store: Store) -> pd.DataFrame:
+    """Every trial of the store in the order and the columns of `trials_table`, of which only those are filled by which
+    trials are ranked by default, counted and compared: a large store's leaderboard needs no more of most trials.
+
+    Filled: search, trial, state, part_body, valid_accuracy_eval, valid_auc, test_auc, data_hash, trial_id, kind,
+    continued, finished.
+    """
+    trials, metrics = schema.trials.c, schema.metrics.c
+    names = ("id", "search_id", "number", "state", "part_body", "valid_accuracy_eval", "continues", "finished")
+    query = sa.select(*(trials[name] for name in names)).order_by(trials.search_id, trials.number)
+    auc = sa.select(metrics.trial_id, metrics.value).where(metrics.level == "study", metrics.metric == "auc")
+    stored = store.read(lambda connection: _all(connection, query))
+    searches = {search.id: search for search in store.searches()}
+    table = pd.DataFrame.from_records(list(map(tuple, stored)), columns=list(names)).rename(
+        columns={"id": "trial_id", "number": "trial"}
+    )
+    of_search = table["search_id"]
+    for column, attribute in (("search", "name"), ("kind", "kind"), ("data_hash", "data_hash")):
+        table[column] = of_search.map({each.id: getattr(each, attribute) for each in searches.values()})
+    finished = table[table["continues"].notna() & (table["state"] == FINISHED)]
+    continued = set(zip(finished["search_id"], finished["continues"], strict=True))
+    table["continued"] = (
+        [key in continued for key in zip(of_search, table["trial"], strict=True)] if continued else False
+    )
+    ended = table["state"] != RUNNING
+    for split in ("valid", "test"):
+        of_split = auc.where(metrics.split == split)
+        found = dict(store.read(partial(_all, query=of_split)))
+        table[f"{split}_auc"] = table["trial_id"].map(found).where(ended)
+    return table.reindex(columns=EXPORTED + INTERNAL)

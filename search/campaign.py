@@ -7,11 +7,12 @@ goes on where it was; `python -m search.status CAMPAIGN.toml` shows how far it i
 """
 
 import json
+import re
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # loaded where they are used: --help needs none of them
     from search.campaigns.running import Work
 
 COMMAND = "search.campaign"
+ENDED_TRIAL = re.compile(r"(worker \d+: )?trial \d+ \(")  # how a search's line for each ended trial begins
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,13 +42,13 @@ def main(arguments: Sequence[str]) -> int:
     store = campaign.store or DEFAULT_URL
     if campaign.report is not None and campaign.report.exists() and not campaign.report.is_dir():
         raise UsageError(f"{campaign.report}: the report needs a folder, and that is a file; give another --out")
-    check(campaign, store)
+    workers = check(campaign, store)
     if options.explain:
         print(explain(campaign, store))
         return 0
     again = shlex.join(["python", "-m", COMMAND, *arguments]).replace(store, hide_password(store))
     try:
-        return run(campaign, store)
+        return run(campaign, store, workers)
     except KeyboardInterrupt:
         raise Interrupted(f"resume with: {again}") from None
 
@@ -95,7 +97,7 @@ def told_plan(campaign: "Campaign") -> str:
     return f"campaign {campaign.name}: {len(campaign.items)} searches, {trials} trials{less}{within}"
 
 
-def run(campaign: "Campaign", store: str) -> int:
+def run(campaign: "Campaign", store: str, workers: Mapping[str, int]) -> int:
     """Run the searches, then build the report; the exit code."""
     from plumbing.files import locked_if_free
     from plumbing.progress import progress_bar
@@ -105,7 +107,7 @@ def run(campaign: "Campaign", store: str) -> int:
 
     def tell_line(line: str) -> None:
         tell(line)
-        advance(line.startswith("trial "))  # a search's line for each ended trial
+        advance(ENDED_TRIAL.match(line) is not None)
 
     started = time.monotonic()
     own = campaign.runs / "campaigns" / folder_of(campaign.name, store, campaign.runs).name
@@ -114,7 +116,7 @@ def run(campaign: "Campaign", store: str) -> int:
             raise UsageError(f"campaign {campaign.name} is running in another process; wait for it")
         ledger = read_ledger(own.with_name(f"{own.name}.json"))
         with progress_bar(f"campaign {campaign.name}", sum(item.trials for item in campaign.items)) as advance:
-            work = Work(campaign, store, ledger, tell_line)
+            work = Work(campaign, store, ledger, workers, tell_line)
             there = work.ended()
             advance(sum(there.values()))
             spent = f"; {ledger.seconds / 3600:.3g} hours are spent" if ledger.seconds else ""

@@ -51,6 +51,7 @@ class SearchRun:
         asynchronous: whether proposals are made one by one, from what has ended by then, not by batches.
         alone: no other workers are expected, so this one claims a whole batch at once. quiet: it tells of no trial.
         patience: seconds of silence after which another worker may take over what this one has under way.
+        label: by which the command that began this process knows it.
     """
 
     store: Store
@@ -68,6 +69,7 @@ class SearchRun:
     alone: bool = True
     quiet: bool = False
     patience: float = PATIENCE
+    label: str | None = None
 
 
 def run_search(run: SearchRun) -> None:
@@ -86,7 +88,7 @@ def run_search(run: SearchRun) -> None:
     )
     # Heads train side by side, each on one core.
     with (
-        Worker(run.store, run.search.id, run.patience) as worker,
+        Worker(run.store, run.search.id, run.patience, run.label) as worker,
         bar,
         threadpool_limits(1, "blas"),
         loaded_things_left_alone(),

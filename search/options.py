@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plumbing.command import CommandParser, at_least, positive
+from plumbing.command import CommandParser, at_least, not_negative, positive
 from plumbing.errors import UsageError
 from radiographs.parts import TASKS
 from results.connection import DEFAULT_URL
@@ -52,6 +52,9 @@ class Options:
     confirm: int
     workers: int
     ray: str | None
+    worker_cpus: float
+    worker_gpus: float
+    worker_memory_gib: float
     feature_cache: bool
     cache_gib: float | None
     explain: bool
@@ -69,8 +72,6 @@ def parse(arguments: Sequence[str]) -> Options:
         raise UsageError("--sampler grid goes through every combination: leave --enqueue and --max-parameters out")
     if given.hypermodel is not None:
         _check_own_model(given)
-    if given.ray is not None:
-        raise UsageError("--ray is not built yet; leave it out")
     names = [each.name for each in ARCHITECTURES]  # in their own order, whatever the command's
     return Options(
         part=given.part,
@@ -99,8 +100,11 @@ def parse(arguments: Sequence[str]) -> Options:
         timeout=given.timeout,
         stop_when_no_gain=given.stop_when_no_gain,
         confirm=given.confirm,
-        workers=given.workers,
+        workers=given.workers or (given.batch_trials if given.ray else 1),
         ray=given.ray,
+        worker_cpus=given.worker_cpus,
+        worker_gpus=given.worker_gpus,
+        worker_memory_gib=given.worker_memory_gib,
         feature_cache=given.feature_cache,
         cache_gib=given.cache_gib,
         explain=given.explain,
@@ -149,9 +153,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-seconds-per-image", type=positive, metavar="S",
         help="of an architecture's forward pass, as expected from this machine's matrix speed")  # fmt: skip
     add("--seed", type=at_least(0, MOST), metavar="N", default=0, help="of proposals, batch order, dropout and heads")
-    add("--workers", type=at_least(1), default=1, metavar="N",
-        help="processes of this machine; above --batch-trials each proposes when it is free")  # fmt: skip
-    add("--ray", metavar="ADDRESS", help="not built yet")
+    add("--workers", type=at_least(1), metavar="N", help="processes of this machine, default 1, or of Ray, default as "
+        "--batch-trials; above --batch-trials each proposes when it is free")  # fmt: skip
+    add("--ray", metavar="ADDRESS", help="workers on a Ray cluster; local: on one that is started here")
+    add("--worker-cpus", type=positive, default=1.0, metavar="N", help="that a worker takes of a Ray node")
+    add("--worker-gpus", type=not_negative, default=0.0, metavar="N", help="that a worker takes of a Ray node")
+    add("--worker-memory-gib", type=positive, default=2.0, metavar="G", help="that a worker takes of a Ray node")
     add("--views", type=at_least(1), default=4, metavar="N", help="augmented views of an image; epoch e uses e mod N")
     add("--keep-models", type=at_least(0), default=4, metavar="K", help="keep the models of the best K trials")
     add(

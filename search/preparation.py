@@ -26,21 +26,18 @@ from search.training.checkpoints import Checkpoints
 from search.training.inputs import Source
 from search.training.scoring import image_list
 from search.training.trial import Setting, make_setting
-from search.workers.joining import check_clock, run_of
+from search.workers.joining import Joining, check_clock, run_of
 from spaces.weights import RANDOM
 
 
 @contextmanager
-def prepare(
-    plan: Plan, command: str, joins: bool = False, quiet: bool = False, patience: float = PATIENCE
-) -> Iterator[SearchRun]:
+def prepare(plan: Plan, command: str, worker: Joining | None = None) -> Iterator[SearchRun]:
     """Everything that the loop needs; databases are closed at the end.
 
     What can fail goes before what writes: settings, weights, pixels, and only then the store.
 
     Args:
-        joins: as one worker more of a search that another command runs. quiet: tell of no trial. patience: of others
-            with this worker.
+        worker: as one worker more of a search that another command runs.
     Raises: UserError where the store cannot be used, or the search was started with other settings.
     """
     options = plan.options
@@ -56,14 +53,14 @@ def prepare(
     if plan.known is not None:
         _check_unchanged(plan.known, plan.settings(dataset.data_hash))
     folder = folder_of(options.name, options.store, options.runs)
-    with nullcontext() if joins else only_one(options.name, folder), opened(options.store) as store:
+    with nullcontext() if worker else only_one(options.name, folder), opened(options.store) as store:
         check_clock(store)
-        if not joins:
+        if worker is None:
             remove_stale_temporaries(options.runs)
         engine = _engine(plan, store)
         try:
             search = _open_search(store, plan, dataset, command)
-            if not joins:
+            if worker is None:
                 store.note_run(search.id, run_of(options))
             for split in SPLITS:
                 store.save_image_list(dataset.data_hash, dataset.task, split, image_list(dataset, split))
@@ -78,9 +75,10 @@ def prepare(
                 checkpoints=Checkpoints(options.runs / "checkpoints" / folder.name),
                 stopping=Stopping(options.timeout, options.stop_when_no_gain),
                 asynchronous=plan.asynchronous,
-                alone=not joins,
-                quiet=quiet,
-                patience=patience,
+                alone=worker is None,
+                quiet=worker is not None and worker.quiet,
+                patience=worker.patience if worker else PATIENCE,
+                label=worker.label if worker else None,
             )
         finally:
             backbones.close()

@@ -47,9 +47,12 @@ def run(options: Options, command: str) -> int:
     from search.loop import run_search
     from search.preparation import prepare
     from search.workers.local import run_here
+    from search.workers.ray_cluster import connected, run_on_ray
 
-    with prepare(plan, command) as search_run:
-        if options.workers > 1:
+    with connected(options), prepare(plan, command) as search_run:
+        if options.ray is not None:
+            run_on_ray(search_run, options)
+        elif options.workers > 1:
             run_here(search_run, options)
         else:
             run_search(search_run)

@@ -29,17 +29,17 @@ def main(arguments: Sequence[str]) -> int:
     told = "its trials are free for others"
     try:
         with prompt_interrupt(f"search.worker: interrupted; {told}"):
-            return work(given.name, store, vars(given), given.store == "-", given.patience)
+            return work(given.name, store, vars(given), given.store == "-")
     except KeyboardInterrupt:
         raise Interrupted(told) from None
 
 
-def work(name: str, store: str, given: dict[str, Any], quiet: bool, patience: float) -> int:
+def work(name: str, store: str, given: dict[str, Any], quiet: bool) -> int:
     """Join, train, leave; the last line of stdout says what was done."""
     from results.store import Store
     from search.loop import run_search
     from search.preparation import prepare
-    from search.workers.joining import options_of, plan_of
+    from search.workers.joining import Joining, options_of, plan_of
 
     opened = Store.open(store)
     try:
@@ -50,7 +50,7 @@ def work(name: str, store: str, given: dict[str, Any], quiet: bool, patience: fl
         raise StoreError(f"--name {name}: the store has no such search; python -m results.list shows them")
     here = {key: given[key] for key in ("data", "runs", "weights", "timeout", "cache_gib")}
     plan = plan_of(options_of(search, store, here), search)
-    with prepare(plan, "", joins=True, quiet=quiet, patience=patience) as run:
+    with prepare(plan, "", Joining(quiet, given["patience"], given["label"])) as run:
         run_search(run)
         ledger = run.setting.source.cache.ledger
         print(json.dumps({"engine_seconds": run.clock.seconds, "features": ledger.counts()}))
@@ -86,6 +86,7 @@ def _parser() -> CommandParser:
     add("--timeout", type=positive, metavar="SECONDS", help="begin nothing new after so long")
     add("--patience", type=positive, default=PATIENCE, metavar="SECONDS",
         help="of silence, after which others take over what this worker has under way")  # fmt: skip
+    add("--label", metavar="TEXT", help="by which search.run knows the workers that it begins")
     add("--cpus", type=_cores, metavar="LIST", help="cores to use, such as 0,1; default: all that are allowed")
     add("--memory-gib", type=positive, metavar="G", help="most memory of its own")
     add("--gpu", metavar="N", help="the GPU to use, as in CUDA_VISIBLE_DEVICES")

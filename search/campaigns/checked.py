@@ -18,10 +18,10 @@ def arguments_of(item: Item, store: str, runs: Path, seconds: float | None = Non
     Args:
         seconds: for `--timeout`.
     """
-    options: dict[str, Value] = {**item.options, "trials": item.trials, "name": item.name}
-    options |= {"store": store, "runs": str(runs)}
+    given: dict[str, Value] = {"trials": item.trials, "name": item.name, "runs": str(runs)}
     if seconds is not None:
-        options["timeout"] = round(seconds, 1)
+        given["timeout"] = round(seconds, 1)
+    options = {**item.options, **given, "store": store}  # the store last: see search.campaigns.item
     return [part for key, value in options.items() for part in _argument(key, value)]
 
 
@@ -33,18 +33,23 @@ def _argument(key: str, value: Value) -> Iterator[str]:
         yield from (f"--{key}", str(each))
 
 
-def check(campaign: Campaign, store: str) -> None:
+def check(campaign: Campaign, store: str) -> dict[str, int]:
     """Check all that can be checked without reading an image.
 
+    Returns: the processes that train for each search.
     Raises: UsageError naming the file, the search and the mend.
     """
+    workers = {}
     for item in campaign.items:
         where = f"{campaign.path}: {item.place} ({item.name})"
         arguments = arguments_of(item, store, campaign.runs)
         try:
-            _check_options(parse(arguments))
+            options = parse(arguments)
+            _check_options(options)
         except UserError as error:
             raise UsageError(f"{where}: {_named_as_in_the_file(str(error), item)}") from None
+        workers[item.name] = options.workers
+    return workers
 
 
 def _check_options(options: Options) -> None:

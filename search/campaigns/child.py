@@ -35,11 +35,14 @@ class Ended:
     seconds: float
 
 
-def run_search(arguments: Sequence[str], tell: Callable[[str], None], spend: Callable[[float], None]) -> Ended:
+def run_search(
+    arguments: Sequence[str], store: str, tell: Callable[[str], None], spend: Callable[[float], None]
+) -> Ended:
     """Run a search to its end; whatever ends this call ends the search too.
 
     Args:
-        arguments: of `search.run`. tell: is given its lines, but not the one that says why it failed.
+        arguments: of `search.run`, the last two being `--store -`. store: in its place.
+        tell: is given its lines, but not the one that says why it failed.
         spend: is told of seconds that it ran, every `TICK` of them.
     """
     begun = told = time.monotonic()
@@ -54,6 +57,7 @@ def run_search(arguments: Sequence[str], tell: Callable[[str], None], spend: Cal
     )
     with process:
         try:
+            _write_line(process, store)
             for line in _lines(process):
                 if held and line:
                     tell(held)
@@ -94,6 +98,14 @@ def _lines(process: "subprocess.Popen[bytes]") -> Iterator[str]:
         *lines, rest = (rest + chunk).split(b"\n")
         yield from (line.decode(errors="replace") for line in lines)
     yield rest.decode(errors="replace")
+
+
+def _write_line(process: "subprocess.Popen[bytes]", text: str) -> None:
+    """To its stdin, which stays open."""
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # it ended already, and its code says how
+        process.stdin.write(f"{text}\n".encode())
+        process.stdin.flush()
 
 
 def _is_summary(line: str) -> bool:

@@ -60,11 +60,6 @@ class Item:
     priority: float
     options: Mapping[str, Value]
 
-    @property
-    def workers(self) -> int:
-        """How many processes train for it."""
-        return int(self.options.get("workers", 1))  # type: ignore[arg-type]  # checked to be a whole number
-
 
 @dataclass(frozen=True)
 class Campaign:
@@ -122,7 +117,7 @@ def _parsed(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"{path}: no such file; docs/campaign.toml is an example") from None
+        raise UsageError(f"{path}: no such file; docs/campaign.toml is one") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
@@ -199,8 +194,6 @@ def _product(place: str, options: dict[str, Any]) -> Iterator[Item]:
     for values in itertools.product(*axes.values()):
         chosen = dict(zip(axes, values, strict=True))
         trials = _whole(f"{place}: trials", chosen.pop("trials"))
-        if "workers" in chosen:
-            _whole(f"{place}: workers", chosen["workers"])
         name = _name(chosen | {"trials": trials}, several, label)
         yield Item(name, place, trials, trials, float(priority), chosen)
 

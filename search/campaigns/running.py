@@ -7,12 +7,13 @@ an equal share of what is left, so that what one does not need passes on to the 
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
 from plumbing.files import locked_if_free
+from results.connection import hide_password
 from search.campaigns.checked import arguments_of
 from search.campaigns.child import run_search
 from search.campaigns.file import Campaign, Item
@@ -30,13 +31,15 @@ class Work:
     """A campaign at work.
 
     Attributes:
-        tell: takes a line for the user. failed: search -> why it failed in this run.
+        workers: search -> processes that train for it. tell: takes a line for the user.
+        failed: search -> why it failed in this run.
         unfinished: searches that the budget's hours cut short or left out.
     """
 
     campaign: Campaign
     store: str
     ledger: Ledger
+    workers: Mapping[str, int]
     tell: Callable[[str], None]
     failed: dict[str, str] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
@@ -71,7 +74,7 @@ def settled_ones(work: Work) -> set[str]:
 def _settlement(work: Work, item: Item, ended: int) -> str:
     texts = {key: value.partition(":")[0] for key, value in item.options.items() if isinstance(value, str)}
     files = {key: Path(text) for key, text in texts.items() if text and Path(text).is_file()}
-    return settlement(arguments_of(item, work.store, work.campaign.runs), ended, files)
+    return settlement(arguments_of(item, hide_password(work.store), work.campaign.runs), ended, files)
 
 
 def _run_equals(work: Work, items: list[Item]) -> None:
@@ -82,7 +85,7 @@ def _run_equals(work: Work, items: list[Item]) -> None:
             work.unfinished += [each.name for each in items if each in waiting or each in cut_short]
             return
         item = _next(work, waiting)
-        left = _seconds_left(work, item.workers)
+        left = _seconds_left(work, work.workers[item.name])
         seconds = None if left == math.inf else max(share_seconds(left, len(waiting) + 1), LEAST)
         if _is_cut_short(work, item, seconds):
             cut_short.append(item)
@@ -127,8 +130,10 @@ def _is_cut_short(work: Work, item: Item, seconds: float | None) -> bool:
     limit = "" if seconds is None else f", for {seconds / 60:.3g} min"
     place = campaign.items.index(item) + 1
     work.tell(f"[{place}/{len(campaign.items)}] {item.name}: {item.trials} trials{there}{limit}")
-    arguments = arguments_of(item, work.store, campaign.runs, seconds)
-    ended = run_search(arguments, work.tell, lambda spent: work.ledger.spend(spent, item.workers))
+    arguments = arguments_of(item, "-", campaign.runs, seconds)
+    ended = run_search(
+        arguments, work.store, work.tell, lambda spent: work.ledger.spend(spent, work.workers[item.name])
+    )
     if ended.code != 0:
         work.failed[item.name] = ended.reason
         work.tell(f"{item.name} failed (exit code {ended.code}): {ended.reason}; the others go on")

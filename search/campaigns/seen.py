@@ -28,7 +28,7 @@ class Seen:
     """A search in the store.
 
     Attributes:
-        asked: trials that its command asked for, None where that is not known.
+        asked: trials that its last command asked for, None where that is not known.
         states: state -> trials. best: the highest objective among finished trials.
         seconds: of all ended trials, summed. last_seconds: of the last one. last_ended: when, UTC, ISO 8601.
         pace: trials an hour, over the last ones; None before the first has ended.
@@ -100,7 +100,7 @@ def _seen(search: Any, states: Sequence[Any], ends: Sequence[Any], alive: int) -
         task=search.task,
         engine=search.engine,
         objective=search.objective,
-        asked=_asked(search.command) if search.kind == SEARCH else None,
+        asked=(search.trials or _asked(search.command)) if search.kind == SEARCH else None,
         states={row.state: row.trials for row in states},
         best=max(bests, default=None),
         seconds=sum(row.seconds or 0.0 for row in states),
@@ -112,7 +112,7 @@ def _seen(search: Any, states: Sequence[Any], ends: Sequence[Any], alive: int) -
 
 
 def _asked(command: str | None) -> int | None:
-    """What a stored command gives as `--trials`: that of the search's first run."""
+    """What the command that began a search gives as `--trials`; stores of before know no later one."""
     try:
         words = shlex.split(command or "")
         return int(words[words.index("--trials") + 1])
@@ -142,7 +142,8 @@ def _searches() -> sa.Select[Any]:
     table = schema.searches.c
     columns = table.id, table.name, table.kind, table.task, table.engine, table.objective
     command = table.details["command"].as_string().label("command")
-    return sa.select(*columns, command).where(table.kind.in_((SEARCH, CONFIRM))).order_by(table.id)
+    trials = table.run[("options", "trials")].as_integer().label("trials")
+    return sa.select(*columns, command, trials).where(table.kind.in_((SEARCH, CONFIRM))).order_by(table.id)
 
 
 def _states() -> sa.Select[Any]:

@@ -76,13 +76,13 @@ class Inputs:
     def extract(self, level: str) -> None:
         """Have the cache extract what a trial at the level is sure to need, where it keeps features of the cut.
 
-        Unlike `get` it does not wait until ONNX Runtime was found to agree with Keras.
+        Unlike `get` it does not wait until ONNX Runtime was found to agree with Keras, nor for what others extract.
         """
         if self._is_kept:
             frozen = self.frozen()
             for split in SPLITS:
                 views = self._views(split, level if split == "train" else "no", 0)
-                self._cache.keep(*self._asked(frozen, views))
+                self._cache.keep(*self._asked(frozen, views), wait=False)
 
     @property
     def _is_kept(self) -> bool:

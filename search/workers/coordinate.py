@@ -2,6 +2,7 @@
 
 import math
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -18,7 +19,13 @@ INTERRUPTED = 130
 
 
 class Process(Protocol):
-    """A worker somewhere."""
+    """A worker somewhere.
+
+    Attributes:
+        label: under which it joins.
+    """
+
+    label: str
 
     def code(self) -> int | None:
         """How it ended, as an exit code, negative for a signal; None while it runs."""
@@ -33,13 +40,13 @@ class Process(Protocol):
         """End it, soon."""
 
 
-def coordinate(run: SearchRun, start: Callable[[int], Process], workers: int) -> None:
+def coordinate(run: SearchRun, start: Callable[[int, str], Process], workers: int) -> None:
     """Keep so many workers at the search; what they did is counted in the run's ledger and clock.
 
     A worker that dies is replaced. A trial whose workers died three times is failed: it is likely to kill the next.
 
     Args:
-        start: begins the worker of a place, counted from 0.
+        start: begins the worker of a place, counted from 0, under a label.
     Raises: SearchFailed, UserError where a worker ended by one, or where workers die before they begin a trial.
     """
     left = run.trials - sum(trial.state != RUNNING for trial in run.store.trials(run.search.id))
@@ -48,7 +55,7 @@ def coordinate(run: SearchRun, start: Callable[[int], Process], workers: int) ->
 
 
 class _Coordination:
-    def __init__(self, run: SearchRun, start: Callable[[int], Process]) -> None:
+    def __init__(self, run: SearchRun, start: Callable[[int, str], Process]) -> None:
         self.run, self.start = run, start
         self.since = run.store.read(claims.now)
         self.processes: dict[int, Process] = {}
@@ -66,7 +73,7 @@ class _Coordination:
         with self.bar:
             try:
                 for place in places:
-                    self.processes[place] = self.start(place)
+                    self.processes[place] = self.start(place, uuid.uuid4().hex)
                 while self.processes:
                     time.sleep(LOOK_SECONDS)
                     self._show()
@@ -97,27 +104,27 @@ class _Coordination:
         elif code in (1, 2) and process.said():
             raise _as_error(code, process.said())
         else:
-            self._died(code)
-            self.processes[place] = self.start(place)
+            self._died(process, code)
+            self.processes[place] = self.start(place, uuid.uuid4().hex)
 
     def _count(self, told: Mapping[str, Any] | None) -> None:
         if told is not None:
             self.run.clock.seconds += told["engine_seconds"]
             self.run.setting.source.cache.ledger.add(**told["features"])
 
-    def _died(self, code: int) -> None:
-        """A worker died: give its trials back, fail those that it died of three times.
+    def _died(self, process: Process, code: int) -> None:
+        """A worker died: give its trials back, and fail those that its like died of three times.
 
         Raises: SearchFailed where workers keep dying without having begun one.
         """
-        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        how = f"by signal {-code}" if code < 0 else process.said() or f"with exit code {code}"
         store, search_id = self.run.store, self.run.search.id
-        if store.write(lambda connection: claims.reap(connection, search_id)):
-            self.bar.console.print(f"a worker died ({how}): another takes up its trials", markup=False)
+        under_way, had = store.write(lambda connection: claims.reap(connection, process.label))
+        self.bar.console.print(f"a worker died ({how}): another takes up its trials", markup=False)
+        if under_way:
             reason = f"its worker died {DEATHS} times, at last {how} (out of memory?)"
             store.write(lambda connection: claims.give_up(connection, search_id, self.since, DEATHS, reason))
-            return
-        self.deaths += 1
+        self.deaths += not had
         if self.deaths >= DEATHS:
             raise SearchFailed(f"workers die before they begin a trial, the last {how} (out of memory?)")
 

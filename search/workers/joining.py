@@ -8,7 +8,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,20 @@ from spaces.weights import RANDOM, weights_of
 LIBRARIES = ("tensorflow", "keras", "numpy", "optuna", "keras-tuner", "onnxruntime", "numba", "opencv-python-headless")
 FOLDERS = ("plumbing", "radiographs", "spaces", "features", "search", "results")
 MOST_SKEW = 600.0  # seconds that a machine's clock may be apart from the database's
+
+
+@dataclass(frozen=True)
+class Joining:
+    """How a worker joins.
+
+    Attributes:
+        quiet: it tells of no trial. patience: seconds of silence after which others take over what it has under way.
+        label: by which the command that began it knows it.
+    """
+
+    quiet: bool
+    patience: float
+    label: str | None = None
 
 
 def run_of(options: Options) -> dict[str, Any]:

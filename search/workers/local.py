@@ -30,12 +30,12 @@ def run_here(run: SearchRun, options: Options) -> None:
     coordinate(run, partial(_start, run, options, of_each), options.workers)
 
 
-def _start(run: SearchRun, options: Options, of_each: list[Share], place: int) -> "LocalWorker":
+def _start(run: SearchRun, options: Options, of_each: list[Share], place: int, label: str) -> "LocalWorker":
     seconds = remaining(options.timeout, run.stopping.started)
-    return LocalWorker(place, options.store, arguments(run.search.name, of_each[place], seconds))
+    return LocalWorker(place, label, options.store, arguments(run.search.name, of_each[place], seconds, label))
 
 
-def arguments(name: str, share: Share, seconds: float | None) -> list[str]:
+def arguments(name: str, share: Share, seconds: float | None, label: str) -> list[str]:
     """The command line of a worker that is given the store by standard input."""
     more = {
         "--cpus": ",".join(map(str, share.cpus)) or None,
@@ -44,13 +44,14 @@ def arguments(name: str, share: Share, seconds: float | None) -> list[str]:
         "--timeout": seconds,
     }
     given = [part for option, value in more.items() if value is not None for part in (option, str(value))]
-    return ["-m", "search.worker", "--name", name, "--store", "-", *given]
+    return ["-m", "search.worker", "--name", name, "--store", "-", "--label", label, *given]
 
 
 class LocalWorker:
     """A process; it ends when this one does, because its standard input does."""
 
-    def __init__(self, place: int, store: str, given: list[str]) -> None:
+    def __init__(self, place: int, label: str, store: str, given: list[str]) -> None:
+        self.label = label
         root = str(Path(str(search.__file__)).parents[1])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         self.process = subprocess.Popen(
@@ -78,8 +79,7 @@ class LocalWorker:
         """None while it runs."""
         code = self.process.poll()
         if code is not None:
-            for reader in self.readers:
-                reader.join()
+            self._close()
         return code
 
     def said(self) -> str:
@@ -99,6 +99,14 @@ class LocalWorker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        for reader in self.readers:
+            reader.join()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            pipe.close()
 
     def _relay(self, name: str) -> None:
         assert self.process.stderr is not None

@@ -16,16 +16,19 @@ class Worker:
     """A worker while the block runs; what it has under way at the end is given back.
 
     Args:
-        patience: seconds of silence after which others may take its trials over.
+        patience: seconds of silence after which others may take its trials over. label: by which the command that
+            began this process knows it.
     """
 
-    def __init__(self, store: Store, search_id: int, patience: float = PATIENCE) -> None:
-        self.store, self.search_id, self.patience = store, search_id, patience
+    def __init__(self, store: Store, search_id: int, patience: float = PATIENCE, label: str | None = None) -> None:
+        self.store, self.search_id, self.patience, self.label = store, search_id, patience, label
         self._lost: frozenset[tuple[int, int]] = frozenset()
         self._ended = threading.Event()
 
     def __enter__(self) -> "Worker":
-        self.id = self.store.write(lambda connection: claims.join(connection, self.search_id, self.patience))
+        self.id = self.store.write(
+            lambda connection: claims.join(connection, self.search_id, self.patience, self.label)
+        )
         self._beating = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._beating.start()
         return self

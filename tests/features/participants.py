@@ -28,6 +28,7 @@ from tests.features.toy import toy_run, toy_views
 told = json.loads(sys.argv[1])
 network, cores = FrozenNetwork(**told["network"]), sorted(os.sched_getaffinity(0))
 os.sched_setaffinity(0, cores[: told["cores"]])
+parent = os.getppid()
 folder, begun, held = Path(told["folder"]), Path(told["begun"]), Path(told["held"])
 module.processors, module.LOOKS_UNTIL_SAID = lambda: 2, 4
 if not told["byte_locks"]:
@@ -35,7 +36,7 @@ if not told["byte_locks"]:
 layers = onnx_forward(Path(told["model"]), network.layers).run if told["model"] else toy_run
 def run(grey, cuts):
     (begun / str(os.getpid())).touch()
-    while len(list(begun.iterdir())) < told["everyone"] or held.exists():
+    while os.getppid() == parent and (len(list(begun.iterdir())) < told["everyone"] or held.exists()):
         time.sleep(0.01)
     time.sleep(told["seconds_a_piece"])
     if told["dies_in"] == "layers":

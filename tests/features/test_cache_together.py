@@ -159,6 +159,19 @@ def test_a_stopped_process_holds_up_only_what_it_has_in_hand(tmp_path: Path, joi
     )
 
 
+def test_nobody_waits_for_what_others_have_in_hand_of_another_cut(tmp_path: Path, join: Join) -> None:
+    ask(FeatureCache(tmp_path / "features"), "high", count=IMAGES)
+    (tmp_path / "held").touch()
+    other, cache = join(cut="low", together=("low",)), FeatureCache(tmp_path / "features")
+    go(other)
+    other.has_begun()
+    assert ask(cache, "high", CUTS, count=IMAGES).tobytes() == anew(count=IMAGES)
+    assert not cache.holds(TOY, toy_views(count=IMAGES), "low")
+    (tmp_path / "held").unlink()
+    assert ask(cache, "low", CUTS, count=IMAGES).tobytes() == anew("low", count=IMAGES)
+    assert cache.ledger.extracted + other.ended()[0] == IMAGES
+
+
 def test_a_thread_that_waits_for_another_process_lets_others_of_its_own_extract(tmp_path: Path, join: Join) -> None:
     (tmp_path / "held").touch()
     other, cache = join(), FeatureCache(tmp_path / "features")

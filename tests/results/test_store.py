@@ -310,6 +310,17 @@ def test_only_trials_that_are_running_are_removed(
     assert len(store.trials()) == 3
 
 
+def test_more_trials_may_be_named_than_a_statement_takes(
+    store: Store, search: Search, new_trial: Callable[..., NewTrial], result: Callable[..., TrialResult]
+) -> None:
+    trial = store.start_trial(search.id, new_trial(0))
+    store.finish_trial(trial.id, result())
+    named = [*range(trial.id + 1, 70_000), trial.id]
+    assert list(store.histories(named)) == [trial.id]
+    assert list(store.all_probabilities(named, "valid")) == [trial.id]
+    assert store.all_probabilities([], "valid") == store.histories([]) == {}
+
+
 def test_image_list_comes_back_as_it_was(store: Store) -> None:
     images = ImageList(("a.png", "b.png"), ("p1", "p2"), ("p1/s1", "p2/s1"), np.array([0, 1]))
     store.save_image_list("d1", "XR_HAND", "test", images)

@@ -73,15 +73,15 @@ def await_line(process: "subprocess.Popen[str]", begins: str, count: int = 1) ->
     raise AssertionError(f"it ended before it told {begins!r}")
 
 
-def items_of(store: str) -> list[int]:
-    """Processes that search for a campaign on that store."""
+def items_of(runs: Path) -> list[int]:
+    """Processes that search for a campaign with that runs folder."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0")
         except OSError:  # it ended meanwhile
             continue
-        if b"search.campaigns.item" in words and store.encode() in words:
+        if b"search.campaigns.item" in words and str(runs).encode() in words:
             found.append(int(folder.name))
     return found
 

@@ -71,12 +71,12 @@ def test_a_campaign_killed_alone_and_with_its_search_ends_with_the_trials_of_one
     campaign = Campaigner(searcher)
     with campaign.process() as process:  # alone: its search must not go on
         await_line(process, "trial 0")
-        assert len(items_of(searcher.store)) == 1
+        assert len(items_of(searcher.runs)) == 1
         kill(process)
-    assert eventually(lambda: not items_of(searcher.store))
+    assert eventually(lambda: not items_of(searcher.runs))
     with campaign.process() as process:  # both, in the second search or later
         await_line(process, "trial ", 3)
-        (item,) = items_of(searcher.store)
+        (item,) = items_of(searcher.runs)
         os.kill(item, signal.SIGKILL)
         kill(process)
 
@@ -94,8 +94,8 @@ def test_a_search_that_dies_is_told_and_the_others_go_on(searcher: Searcher, kno
     campaign = Campaigner(searcher, '[[search]]\npart = ["XR_WRIST", "XR_HAND"]', trials=2)
     with campaign.process() as process:
         await_line(process, "[1/2]")
-        assert eventually(lambda: bool(items_of(searcher.store)))
-        os.kill(items_of(searcher.store)[0], signal.SIGKILL)
+        assert eventually(lambda: bool(items_of(searcher.runs)))
+        os.kill(items_of(searcher.runs)[0], signal.SIGKILL)
         out, err = process.communicate()
     ended = Ended(process.returncode, out, err)
     wrist, hand = "XR_WRIST-efficientnet_lite0-optuna", "XR_HAND-efficientnet_lite0-optuna"
@@ -118,7 +118,7 @@ def test_interrupt_reaches_the_search_and_ends_with_130_and_the_command_that_res
     assert process.returncode == 130
     told = [line for line in err.splitlines() if not line.startswith("trial ")]
     assert told == [f"search.campaign: interrupted; resume with: python -m search.campaign {campaign.file} --workers 1"]
-    assert items_of(searcher.store) == []
+    assert items_of(searcher.runs) == []
 
 
 @pytest.mark.slow
@@ -169,12 +169,16 @@ def test_hours_that_are_used_up_end_it_and_more_hours_go_on_to_the_same_trials(
 def test_a_search_that_another_process_runs_is_left_for_last_and_waited_for(searcher: Searcher, knowing: None) -> None:
     campaign = Campaigner(searcher, '[[search]]\npart = ["XR_WRIST", "XR_HAND"]', trials=1)
     wrist = "XR_WRIST-efficientnet_lite0-optuna"
-    with only_one(wrist, folder_of(wrist, searcher.store, searcher.runs)), campaign.process() as process:
-        assert await_line(process, "[").startswith("[2/2] XR_HAND")
-        assert await_line(process, wrist) == f"{wrist} runs in another process: waiting for it\n"
-        ended_before = process.poll()
+    with only_one(wrist, folder_of(wrist, searcher.store, searcher.runs)):
+        process = campaign.process()
+        told = [await_line(process, "["), await_line(process, wrist)]
         searched = {trial["search"] for trial in searcher.trials()}
-    assert (ended_before, process.returncode) == (None, 0)
+        waits = process.poll() is None
+    with process:
+        process.communicate()
+    assert (waits, process.returncode) == (True, 0)
+    assert told[0].startswith("[2/2] XR_HAND")
+    assert told[1] == f"{wrist} runs in another process: waiting for it\n"
     assert searched == {"XR_HAND-efficientnet_lite0-optuna"}
     assert len(searcher.trials()) == 2
 
@@ -260,7 +264,7 @@ def test_a_wrong_search_is_one_line_that_tells_place_and_mend(
         ("epochs", "many", "argument --epochs: 'many' is not a whole number"),
         ("trials", 2.5, "trials = 2.5: give a whole number, 1 or more"),
         ("trials", True, "trials = True: give a whole number, 1 or more"),
-        ("workers", "two", "workers = 'two': give a whole number, 1 or more"),
+        ("workers", "two", "argument --workers: 'two' is not a whole number"),
         ("architecture", "alexnet", "argument --architecture: invalid choice: 'alexnet'"),
         ("image-size", 16, "--image-size 16 is below efficientnet_lite0's least; give 32 or more"),
         ("weights", "/nowhere", "--weights /nowhere: no efficientnet_lite0.weights.h5 in it"),
@@ -344,7 +348,7 @@ def test_the_example_asks_for_all_eight_tasks_and_the_published_architectures(he
 def test_a_file_that_is_not_there_is_told(here: Here, tmp_path: Path) -> None:
     ended = here(tmp_path / "campaign.toml")
     assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert "campaign.toml: no such file; docs/campaign.toml is an example" in ended.err
+    assert "campaign.toml: no such file; docs/campaign.toml is one" in ended.err
 
 
 def test_a_report_cannot_go_where_a_file_is(searcher: Searcher, here: Here, tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
-"""On PostgreSQL too, a search killed at any instant, or whose database restarts, ends with the trials of one left alone."""
+"""On PostgreSQL a search that is killed, or whose database restarts, ends with the trials of one left alone."""
 
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
+from plumbing.errors import StoreError
+from results.store import Store
 from tests.postgres import Server, started_server
 from tests.search.conftest import Searcher, killed
 from tests.search.test_resume import MOMENTS, batches, studies
@@ -94,13 +97,9 @@ def test_a_search_whose_database_restarts_twice_ends_with_the_same_trials(
 
 def await_trials(searcher: Searcher, count: int) -> None:
     """Wait until so many trials were begun."""
-    from plumbing.errors import StoreError
-
-    for _ in range(600):
-        try:
-            if len(searcher.trials()) >= count:
+    for _ in range(1200):
+        with suppress(StoreError), closing(Store.open(searcher.store)) as store:  # none yet
+            if len(store.trials()) >= count:
                 return
-        except StoreError:  # no store yet
-            pass
         time.sleep(0.1)
-    raise AssertionError(f"no {count} trials in a minute")
+    raise AssertionError(f"no {count} trials in two minutes")

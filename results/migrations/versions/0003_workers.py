@@ -16,6 +16,7 @@ def upgrade() -> None:
         sa.Column("search_id", sa.Integer, sa.ForeignKey("results_searches.id"), nullable=False),
         sa.Column("host", sa.Text, nullable=False),
         sa.Column("process", sa.Integer, nullable=False),
+        sa.Column("label", sa.Text),
         sa.Column("identity", sa.Text, nullable=False),
         sa.Column("joined", sa.Float(53), nullable=False),
         sa.Column("heartbeat", sa.Float(53), nullable=False),

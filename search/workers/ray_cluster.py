@@ -1,0 +1,215 @@
+"""`--ray ADDRESS|local`: workers as Ray tasks, each `search.worker` with the CPUs, GPUs and memory that it declares.
+
+Ray places workers and tells when one ends; it keeps no state that matters. A node or driver that is lost costs what its
+workers had under way since their last checkpoint: the store knows the rest, and the same command goes on.
+"""
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import search
+from plumbing.errors import UsageError
+from search.loop import SearchRun
+from search.options import Options
+from search.workers.coordinate import coordinate, remaining
+from search.workers.limits import GIB, Share
+from search.workers.local import arguments
+
+LOCAL = "local"
+CONNECT_SECONDS = 10.0
+CRASHED = 134  # any code but 0, 1, 2 and 130
+KEPT_LINE = 2000  # characters of a worker's last line
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a worker declares to Ray."""
+
+    cpus: float
+    gpus: float
+    memory_gib: float
+
+    def as_ray(self) -> dict[str, float]:
+        """Ray's arguments."""
+        return {"num_cpus": self.cpus, "num_gpus": self.gpus, "memory": self.memory_gib * GIB}
+
+    def __str__(self) -> str:
+        return f"{self.cpus:g} CPUs, {self.gpus:g} GPUs and {self.memory_gib:g} GiB of memory"
+
+
+def run_on_ray(run: SearchRun, options: Options) -> None:
+    """Run the search by workers that Ray, which is `connected`, places.
+
+    Never more workers are asked for than the search has trials left, so that a cluster that grows with what is asked
+    does not grow for nothing.
+
+    Raises: SearchFailed, UserError.
+    """
+    coordinate(run, partial(_start, run, options, _needs(options)), options.workers)
+
+
+@contextmanager
+def connected(options: Options) -> Iterator[None]:
+    """Ray, found at `--ray`'s address or started on this machine, with room for a worker; nothing without `--ray`.
+
+    Raises: UsageError where there is none, Ray is not installed, or no node can hold a worker.
+    """
+    if options.ray is None:
+        yield
+        return
+    try:
+        import ray
+    except ImportError:
+        raise UsageError(
+            f"--ray {options.ray}: Ray is not installed; pip install ray, as requirements.txt has it"
+        ) from None
+    _check_address(options.ray)
+    root = str(Path(str(search.__file__)).parents[1])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    try:
+        ray.init(
+            address=options.ray,
+            logging_level=logging.ERROR,
+            include_dashboard=False if options.ray == LOCAL else None,
+            runtime_env={"env_vars": {"PYTHONPATH": path}},
+        )
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        raise _no_cluster(options.ray, error) from None
+    try:
+        check_room(_needs(options), options.ray)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raises: UsageError where nobody listens there: Ray itself would try for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if address == LOCAL or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise _no_cluster(address, error) from None
+
+
+def _no_cluster(address: str, error: Exception) -> UsageError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UsageError(f"--ray {address}: no cluster there: {reason}; give another address, or {LOCAL}")
+
+
+def _needs(options: Options) -> Needs:
+    return Needs(options.worker_cpus, options.worker_gpus, options.worker_memory_gib)
+
+
+def check_room(needs: Needs, address: str) -> None:
+    """Raises: UsageError where no node of the cluster is large enough for a worker."""
+    import ray
+
+    nodes: list[dict[str, float]] = [
+        node["Resources"]
+        for node in ray.nodes()
+        if node["Alive"]  # type: ignore[no-untyped-call]
+    ]
+    if not any(_fits(needs, node) for node in nodes):
+        largest = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), default={})
+        has = Needs(largest.get("CPU", 0), largest.get("GPU", 0), largest.get("memory", 0) / GIB)
+        raise UsageError(
+            f"--ray {address}: no node has the {needs} of a worker, the largest has {has.cpus:g} CPUs, "
+            f"{has.gpus:g} GPUs and {has.memory_gib:.1f} GiB; give less by --worker-cpus, --worker-gpus, "
+            "--worker-memory-gib"
+        )
+
+
+def _fits(needs: Needs, node: Mapping[str, float]) -> bool:
+    enough = node.get("CPU", 0) >= needs.cpus and node.get("GPU", 0) >= needs.gpus
+    return enough and node.get("memory", 0) >= needs.memory_gib * GIB
+
+
+def _start(run: SearchRun, options: Options, needs: Needs, place: int, label: str) -> "RayWorker":
+    seconds = remaining(options.timeout, run.stopping.started)
+    share = Share(memory_gib=None if needs.gpus else needs.memory_gib)  # the GPU is told by Ray, in the environment
+    return RayWorker(label, needs, options.store, arguments(run.search.name, share, seconds, label))
+
+
+class RayWorker:
+    """A worker within a Ray task; it ends when the task does, because its standard input does."""
+
+    def __init__(self, label: str, needs: Needs, store: str, given: list[str]) -> None:
+        import ray
+
+        self.label = label
+        threads = {"OMP_NUM_THREADS": str(max(int(needs.cpus), 1))}
+        task = ray.remote(max_retries=0)(work).options(name=f"search.worker {label}", **needs.as_ray())
+        self.task = task.remote(store, given, str(Path.cwd()), threads)
+        self._said = ""
+        self._told: Mapping[str, Any] | None = None
+
+    def code(self) -> int | None:
+        """None while it runs or waits for a place."""
+        import ray
+
+        ended, _ = ray.wait([self.task], timeout=0)
+        if not ended:
+            return None
+        try:
+            code, self._said, self._told = ray.get(self.task)
+        except ray.exceptions.RayError as error:  # node, worker or memory lost
+            self._said = (str(error).splitlines() or [type(error).__name__])[0]
+            return CRASHED
+        return int(code)
+
+    def said(self) -> str:
+        """The last line of its stderr."""
+        return self._said
+
+    def told(self) -> Mapping[str, Any] | None:
+        """What it said of itself."""
+        return self._told
+
+    def stop(self) -> None:
+        """By force: the store takes its trials back."""
+        import ray
+
+        ray.cancel(self.task, force=True)
+
+
+def work(
+    store: str, given: list[str], folder: str, environment: Mapping[str, str]
+) -> tuple[int, str, Mapping[str, Any] | None]:
+    """Be a Ray task: run a worker to its end; its exit code, its last line of stderr, what it said of itself."""
+    with subprocess.Popen(
+        [sys.executable, *given],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder if Path(folder).is_dir() else None,
+        env={**os.environ, **environment},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        assert process.stdout is not None
+        out: list[str] = []
+        reader = threading.Thread(target=lambda: out.extend(process.stdout or ()), daemon=True)
+        reader.start()
+        process.stdin.write(f"{store}\n")
+        process.stdin.flush()
+        said = ""
+        for line in process.stderr:
+            said = line.rstrip("\n")[:KEPT_LINE]
+            print(said, file=sys.stderr)
+        reader.join()
+        code = process.wait()
+    return code, said, json.loads(out[-1]) if code == 0 and out else None
