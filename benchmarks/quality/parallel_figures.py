@@ -137,51 +137,48 @@ def draw(runs: Runs, folder: Path) -> None:
 
     figure, (by_trials, by_time, speed) = pyplot.subplots(1, 3, figsize=(13, 5), layout="constrained")
     for way in ways(runs):
-        sampler, workers, batches = way
-        if sampler == "random" and workers > 1:
-            continue
-        style = {
-            "color": COLOURS[workers] if sampler == "tpe" else "0.6",
-            "linestyle": "--" if batches else "-",
-            "label": _label(way),
-        }
-        regrets = _stacked(runs, way, TABLES).mean(axis=(0, 1))[FIRST - 1 : CHECKED[-1]]
-        by_trials.plot(np.arange(FIRST, FIRST + len(regrets)), regrets, **style)
-        times = np.geomspace(0.5, 100, 120)
-        times = times[
-            times <= np.median(_each(runs, way, lambda run: run.seconds(len(run.ended))) / _seconds()[:, None])
-        ]
-        by_time.plot(times, _at(runs, way, times).mean(axis=(0, 1)), **style)
-    for batches in (False, True):
-        many = [each for each in WORKERS if each > 1]
-        alone = _each(runs, ("tpe", 1, False), _hundred)
-        found = [_mean_ratio(alone, _each(runs, ("tpe", workers, batches), _hundred)) for workers in many]
-        speed.plot(
-            many, found, "s--" if batches else "o-", color="C2", label="batches" if batches else "one by one"
-        )
-    speed.plot(WORKERS, WORKERS, ":", color="0.5", label="as many as workers")
+        if way[0] == "tpe" or way[1] == 1:
+            _draw_regrets(by_trials, by_time, runs, way)
     by_trials.set(yscale="log", xlabel="trials", title="regret by trials")
     by_time.set(xscale="log", yscale="log", xlabel="simulated time, in mean trainings", title="regret by time")
-    speed.set(xscale="log", yscale="log", xlabel="workers", title=f"speed-up, {CHECKED[-1]} trials")
-    speed.set_xticks(WORKERS, WORKERS)
-    speed.set_yticks(WORKERS, WORKERS)
     by_trials.set_ylabel("mean regret; 1: random search after 10 trials")
+    for axis in (by_trials.yaxis, by_time.yaxis, by_time.xaxis):
+        axis.set_major_formatter("{x:g}")
     for axes in (by_trials, by_time):
-        axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("{x:g}")
-    by_time.xaxis.set_major_formatter("{x:g}")
+    _draw_speed(speed, runs)
     for axes in (by_trials, by_time, speed):
         axes.grid(alpha=0.3, which="both")
-    figure.legend(
-        *by_trials.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9
-    )
-    speed.legend(frameon=False, fontsize=8)
-    speed.minorticks_off()
+    figure.legend(*by_trials.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     with atomic_path(folder / "parallel_quality.png") as path:
-        figure.savefig(path, dpi=110)
+        figure.savefig(path, dpi=100)
 
 
-def _hundred(run: Simulated) -> float:
+def _draw_regrets(by_trials: Any, by_time: Any, runs: Runs, way: Way) -> None:
+    sampler, workers, batches = way
+    colour = COLOURS[workers] if sampler == "tpe" else "0.6"
+    style = {"color": colour, "linestyle": "--" if batches else "-", "label": _label(way)}
+    regrets = _stacked(runs, way, TABLES).mean(axis=(0, 1))[FIRST - 1 : CHECKED[-1]]
+    by_trials.plot(np.arange(FIRST, FIRST + len(regrets)), regrets, **style)
+    whole = np.median(_each(runs, way, lambda run: run.seconds(len(run.ended))) / _seconds()[:, None])
+    times = np.geomspace(0.5, whole, 100)
+    by_time.plot(times, _at(runs, way, times).mean(axis=(0, 1)), **style)
+
+
+def _draw_speed(axes: Any, runs: Runs) -> None:
+    for sampler, batches, style in (("tpe", False, "C2o-"), ("tpe", True, "C2s--"), ("random", False, "C7o-")):
+        times = [_each(runs, (sampler, workers, batches and workers > 1), _last_checked) for workers in WORKERS]
+        name = f"{sampler}, {'batches' if batches else 'one by one'}"
+        axes.plot(WORKERS, [_mean_ratio(times[0], each) for each in times], style, label=name)
+    axes.plot(WORKERS, WORKERS, ":", color="0.5", label="as many as workers")
+    axes.set(xscale="log", yscale="log", xlabel="workers", title=f"speed-up, {CHECKED[-1]} trials")
+    axes.set_xticks(WORKERS, WORKERS)
+    axes.set_yticks(WORKERS, WORKERS)
+    axes.minorticks_off()
+    axes.legend(frameon=False)
+
+
+def _last_checked(run: Simulated) -> float:
     return run.seconds(CHECKED[-1])
 
 

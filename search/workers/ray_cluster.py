@@ -117,11 +117,8 @@ def check_room(needs: Needs, address: str) -> None:
     """Raises: UsageError where no node of the cluster is large enough for a worker."""
     import ray
 
-    nodes: list[dict[str, float]] = [
-        node["Resources"]
-        for node in ray.nodes()
-        if node["Alive"]  # type: ignore[no-untyped-call]
-    ]
+    found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes: list[dict[str, float]] = [node["Resources"] for node in found if node["Alive"]]
     if not any(_fits(needs, node) for node in nodes):
         largest = max(nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), default={})
         has = Needs(largest.get("CPU", 0), largest.get("GPU", 0), largest.get("memory", 0) / GIB)
