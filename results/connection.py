@@ -1,6 +1,6 @@
 """Opening a store: the database behind a URL, checked to be ours and brought to this version's schema."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -50,6 +50,15 @@ def hide_password(url: str) -> str:
         return _parsed(url).render_as_string(hide_password=True)
     except NO_URL:
         return "that URL"
+
+
+def without_password(arguments: Sequence[str], url: str) -> list[str]:
+    """A command's arguments as they may be shown and kept, where one of them is the URL, or holds it.
+
+    >>> without_password(["--store=postgresql+psycopg://me:it's@host/db"], "postgresql+psycopg://me:it's@host/db")
+    ['--store=postgresql+psycopg://me:***@host/db']
+    """
+    return [each.replace(url, hide_password(url)) for each in arguments]
 
 
 def sqlite_path(url: str) -> Path | None:

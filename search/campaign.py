@@ -7,7 +7,6 @@ goes on where it was; `python -m search.status CAMPAIGN.toml` shows how far it i
 """
 
 import json
-import re
 import shlex
 import subprocess
 import sys
@@ -26,7 +25,6 @@ if TYPE_CHECKING:  # loaded where they are used: --help needs none of them
     from search.campaigns.running import Work
 
 COMMAND = "search.campaign"
-ENDED_TRIAL = re.compile(r"(worker \d+: )?trial \d+ \(")  # how a search's line for each ended trial begins
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -71,9 +69,9 @@ def explain(campaign: "Campaign", store: str) -> str:
     """What will run in which order, and how."""
     from results.connection import hide_password
     from search.campaigns.checked import arguments_of
-    from search.campaigns.seen import look_into, store_exists
+    from search.campaigns.seen import seen_so_far
 
-    seen = look_into(store) if store_exists(store) else {}
+    seen = seen_so_far(store)
     lines = [told_plan(campaign)]
     for place, item in enumerate(campaign.items, start=1):
         there = seen[item.name].ended if item.name in seen else 0
@@ -107,7 +105,7 @@ def run(campaign: "Campaign", store: str, workers: Mapping[str, int]) -> int:
 
     def tell_line(line: str) -> None:
         tell(line)
-        advance(ENDED_TRIAL.match(line) is not None)
+        advance(line.startswith("trial "))  # a search's line for each ended trial
 
     started = time.monotonic()
     own = campaign.runs / "campaigns" / folder_of(campaign.name, store, campaign.runs).name

@@ -10,6 +10,7 @@ from features.frozen import Backbones
 from features.records import FrozenNetwork, read_record
 from radiographs.dataset import SizedPixels
 from radiographs.pixels import PixelStore
+from results.connection import hide_password
 from search.feature_plan import GIB, CutPlan, budget_of, expected_images_per_second, matrix_speed
 from search.own_model import OwnModel
 from search.plan import Plan
@@ -29,7 +30,7 @@ def explain(plan: Plan) -> str:
         f"data {plan.listed.root}: {options.part}, "
         + ", ".join(f"{count} {split}" for split, count in plan.counts.items())
         + f"; {len(plan.listed.left_out)} left out",
-        f"store {options.store}, models and caches in {options.runs}/",
+        f"store {hide_password(options.store)}, models and caches in {options.runs}/",
     ]
     budget = budget_of(options.runs, options.cache_gib)
     cuts, speed = plan.cuts(budget), matrix_speed()

@@ -191,7 +191,7 @@ class Training:
                 self.others.append(work)
         if found:
             with self.search.clock:
-                self.search.engine.save()  # of what ended before, while heads train
+                self.search.engine.save(last=False)  # of what ended before, while heads train
         return bool(found)
 
     def _wait(self, pause: "Pause") -> None:

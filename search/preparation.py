@@ -13,7 +13,6 @@ from radiographs.dataset import Dataset, decode_images, sized_pixels
 from radiographs.pixels import PixelStore
 from radiographs.splits import SPLITS
 from results.claims import PATIENCE
-from results.connection import hide_password
 from results.records import RUNNING, SEARCH, NewSearch, Search
 from results.store import Store
 from search.engines import Engine, Request, engine_module
@@ -37,7 +36,7 @@ def prepare(plan: Plan, command: str, worker: Joining | None = None) -> Iterator
     What can fail goes before what writes: settings, weights, pixels, and only then the store.
 
     Args:
-        worker: as one worker more of a search that another command runs.
+        command: as it may be kept, without a password. worker: as one worker more of another command's search.
     Raises: UserError where the store cannot be used, or the search was started with other settings.
     """
     options = plan.options
@@ -144,7 +143,7 @@ def _open_search(store: Store, plan: Plan, dataset: Dataset, command: str) -> Se
             data_hash=dataset.data_hash,
             settings=settings,
             details={
-                "command": command.replace(options.store, hide_password(options.store)),
+                "command": command,
                 "data": str(dataset.root),
                 "counts": dataset.counts,
                 "left_out": [{"path": left.path, "reason": left.reason} for left in dataset.left_out],

@@ -19,8 +19,10 @@ from search.options import Options, parse
 
 def main(arguments: Sequence[str]) -> int:
     """The command."""
+    from results.connection import without_password
+
     options = parse(arguments)
-    command = shlex.join(["python", "-m", "search.run", *arguments])
+    command = shlex.join(["python", "-m", "search.run", *without_password(arguments, options.store)])
     told = f"resume with: {command}"
     try:
         with prompt_interrupt(f"search.run: interrupted; {told}"):

@@ -23,8 +23,9 @@ if TYPE_CHECKING:  # loaded where they are used: --help needs none of them
 
 COMMAND = "search.status"
 RENEWED = 2.0  # seconds
-STATES = ("finished", "pruned", "failed", "running")
-HEADER = ("search", "trials", *STATES, "best", "last trial", "trials/h", "left", "workers")
+STATES = ("running", "failed", "pruned", "finished")
+# What matters most first: a narrow terminal cuts the rest off while it watches.
+HEADER = ("search", "trials", "left", "best", "trials/h", "last trial", "workers", *STATES)
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,12 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         row.name,
         f"{row.ended}/{row.asked}" if row.asked is not None else f"{row.ended} so far",
-        *(str(seen.states.get(state, 0)) for state in STATES),
-        "-" if seen.best is None else f"{seen.best:.4f}",
-        "-" if seen.last_seconds is None else f"{seen.last_seconds:.1f} s",
-        "-" if seen.pace is None else f"{seen.pace:.3g}" if seen.pace < 100 else f"{seen.pace:.0f}",
         left,
+        "-" if seen.best is None else f"{seen.best:.4f}",
+        "-" if seen.pace is None else f"{seen.pace:.3g}" if seen.pace < 100 else f"{seen.pace:.0f}",
+        "-" if seen.last_seconds is None else f"{seen.last_seconds:.1f} s",
         str(seen.workers),
+        *(str(seen.states.get(state, 0)) for state in STATES),
     )
 
 

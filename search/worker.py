@@ -41,7 +41,7 @@ def work(name: str, store: str, given: dict[str, Any], quiet: bool) -> int:
     from search.preparation import prepare
     from search.workers.joining import Joining, options_of, plan_of
 
-    opened = Store.open(store)
+    opened = Store.open(store, has_worked=quiet)  # whoever began this worker has it open
     try:
         search = opened.search(name)
     finally:

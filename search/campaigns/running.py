@@ -18,7 +18,7 @@ from search.campaigns.checked import arguments_of
 from search.campaigns.child import run_search
 from search.campaigns.file import Campaign, Item
 from search.campaigns.ledger import Ledger, settlement
-from search.campaigns.seen import Seen, look_into, store_exists
+from search.campaigns.seen import Seen, seen_so_far
 from search.campaigns.shares import share_seconds
 from search.models import folder_of
 
@@ -46,7 +46,7 @@ class Work:
 
     def seen(self) -> dict[str, Seen]:
         """The store's searches by name."""
-        return look_into(self.store) if store_exists(self.store) else {}
+        return seen_so_far(self.store)
 
     def ended(self) -> dict[str, int]:
         """Trials of each search that need not be run any more."""

@@ -55,21 +55,25 @@ class Seen:
         return sum(self.states.get(state, 0) for state in (FINISHED, PRUNED, FAILED))
 
 
-def store_exists(url: str) -> bool:
-    """Whether there is a database already; any but SQLite's is taken to be there, an empty file is none.
+def seen_so_far(url: str) -> dict[str, Seen]:
+    """All searches of a store that may not be there yet: none then. A database that stands empty becomes a store.
 
-    Raises: StoreError where the URL is none.
+    Raises: StoreError where it is no store of ours.
     """
     path = sqlite_path(url)
-    return path is None or (path.exists() and (path.is_dir() or path.stat().st_size > 0))
+    if path is None or (path.exists() and (path.is_dir() or path.stat().st_size > 0)):
+        return look_into(url, create=True)
+    return {}
 
 
-def look_into(url: str) -> dict[str, Seen]:
+def look_into(url: str, create: bool = False) -> dict[str, Seen]:
     """All searches of a store and their confirmations by name, oldest first.
 
+    Args:
+        create: make it where the database holds none yet.
     Raises: StoreError where there is no store, or none of ours.
     """
-    with closing(Database(open_engine(url, create=False))) as database:
+    with closing(Database(open_engine(url, create))) as database:
         return database.read(look)
 
 

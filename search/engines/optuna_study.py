@@ -17,11 +17,12 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from plumbing.errors import StoreError
 from plumbing.files import locked_if_free
 from results.connection import hide_password, sqlite_path
+from results.reconnect import persistently
 from search.engines import Request
 
 # How long to wait for another process that makes tables or adds trials: it takes a few seconds, or was stopped.
@@ -121,8 +122,9 @@ class StoredStudy:
         """
         if self._held >= len(trials):
             return
-        try:
-            with alone(self.url, f"optuna study {self.name}", wait=last) as held:
+
+        def once() -> None:
+            with alone(self.url, f"optuna study {self.name}", wait=last) as held, _own_errors():
                 if held:
                     self._add(trials)
                 elif last:
@@ -130,6 +132,12 @@ class StoredStudy:
                         f"--store: another process has held Optuna's study for {PATIENCE_SECONDS:g} s; "
                         "end it and resume"
                     )
+
+        try:
+            if last:  # a server that is away is waited for
+                persistently(once, sa.make_url(self.url))
+            else:
+                once()
         except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
             if last:
                 reason = str(error.__cause__ or error).splitlines()[0]
@@ -147,6 +155,17 @@ class StoredStudy:
         counted = sa.select(sa.func.count()).select_from(rows).where(rows.study_id == self.study._study_id)
         with self.storage.engine.connect() as connection:
             return int(connection.execute(counted).scalar_one())
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """Let the database's own errors through, by which it is known whether it is away."""
+    try:
+        yield
+    except optuna.exceptions.StorageInternalError as error:
+        if isinstance(error.__cause__, DBAPIError):
+            raise error.__cause__ from None
+        raise
 
 
 def _engine_settings(url: str) -> dict[str, Any]:

@@ -215,11 +215,19 @@ def test_explain_prints_searches_trials_and_commands_and_makes_nothing(searcher:
     assert sorted(searcher.folder.rglob("*")) == before
 
 
+def test_a_campaign_on_a_new_postgresql_database_has_all_before_it(
+    searcher: Searcher, here: Here, postgres_url: str
+) -> None:
+    ended = here(Campaigner(searcher).file, "--store", postgres_url, "--explain")
+    assert ended.code == 0, ended.err
+    assert ended.out.count(", 0 there") == 4
+
+
 def test_a_password_is_not_printed(searcher: Searcher, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     import search.campaigns.seen as seen
 
     url = "postgresql+psycopg://me:secret@host/db"
-    monkeypatch.setattr(seen, "store_exists", lambda url: False)
+    monkeypatch.setattr(seen, "look_into", lambda url, create: {})
     ended = here(Campaigner(searcher).file, "--store", url, "--out", "report", "--explain")
     assert (ended.code, "secret" in ended.out) == (0, False)
     assert "postgresql+psycopg://me:***@host/db" in ended.out

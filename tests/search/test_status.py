@@ -86,7 +86,7 @@ def test_counts_best_pace_and_time_left_come_from_the_store(searches: Searches, 
     ended = command()
     rows = [line.split("  ") for line in ended.out.splitlines()]
     assert [each.strip() for each in rows[1] if each] == [
-        "hand", "4/10", "2", "1", "1", "1", "0.8000", "60.0 s", "5.45", "66 min", "0",
+        "hand", "4/10", "66 min", "0.8000", "5.45", "60.0 s", "0", "1", "1", "1", "2",
     ]  # fmt: skip
     assert rows[2] == ["0 of 1 searches done, 4 of 10 trials"]
 

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,7 +22,7 @@ Capsys = pytest.CaptureFixture[str]
 PATIENCE = 240  # seconds
 TRIALS = 24
 
-# A process of its own holds the cluster, so that Ray is not loaded into the tests' own. It is told what to do line by line.
+# A process of its own holds the cluster, so that Ray is not loaded into the tests'; each line it is given loses a node.
 CLUSTER = """
 import sys
 from ray.cluster_utils import Cluster
@@ -108,7 +107,7 @@ def test_search_on_two_nodes_survives_the_loss_of_one_and_then_of_its_driver(
     assert at_kill < TRIALS  # else this would prove nothing
 
     with start(arguments, {}) as resumed:
-        out, err = resumed.communicate(timeout=PATIENCE)
+        _, err = resumed.communicate(timeout=PATIENCE)
     assert resumed.returncode == 0, err
     with closing(Store.open(postgres_url)) as store:
         trials = store.trials()
@@ -122,11 +121,11 @@ def test_search_on_two_nodes_survives_the_loss_of_one_and_then_of_its_driver(
         cwd=REPOSITORY, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert alone.returncode == 0, alone.stderr
-    assert without_store(searcher.trials()) == without_store(other.trials())
-
-
-def without_store(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in trial.items() if name != "model_path"} for trial in trials]
+    assert searcher.trials() == other.trials()
+    # The cache counts how often each batch of images was extracted; what a lost node had in hand is done again.
+    counts = b"".join(path.read_bytes() for path in searcher.runs.rglob("batches"))
+    assert set(counts) <= {1, 2}
+    assert counts.count(2) <= 2
 
 
 def start(arguments: list[str], environment: dict[str, str]) -> "subprocess.Popen[str]":
