@@ -2,9 +2,8 @@
 
     python -m benchmarks.store_sizes [--trials 100000] [--rounds 5]
 
-The store is drawn: seven parts, two searches each, every metric with its interval, an eighth of the trials failed. Trials
-have no stored probabilities, so nothing is said of how sure the order is (what that costs grows with the trials compared,
-and is measured by benchmarks/reports.py).
+The store is drawn: seven parts, two searches each, every metric with its interval, an eighth of the trials failed. No
+probabilities are stored: more than a thousand trials of a part are not compared by a leaderboard, with or without them.
 """
 
 import argparse

@@ -37,7 +37,7 @@ class Writing(Database):
         except sa.exc.IntegrityError:
             raise StoreError(f"a search named {new.name} is in the store already; give another --name") from None
 
-    def note_run(self, search_id: int, run: Mapping[str, Any]) -> None:
+    def note_run(self, search_id: int, run: Mapping[str, Any] | None) -> None:
         """Note what a search's command asks for, by which workers join it."""
         noted = sa.update(schema.searches).filter_by(id=search_id).values(run=run)
         self.write(lambda connection: connection.execute(noted))

@@ -19,6 +19,7 @@ from search.workers.coordinate import coordinate, remaining
 from search.workers.limits import Share, shares
 
 PATIENCE = 3.0  # seconds for an orderly end
+TOLD_BY_COMMAND = (1, 2, 130)  # exit codes whose last line the command tells as its own, once
 
 
 def run_here(run: SearchRun, options: Options) -> None:
@@ -111,7 +112,10 @@ class LocalWorker:
     def _relay(self, name: str) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
+            if self.lines:
+                print(f"{name}: {self.lines[-1]}", file=sys.stderr)
             self.lines.append(line.rstrip("\n"))
+        if self.lines and self.process.wait() not in TOLD_BY_COMMAND:
             print(f"{name}: {self.lines[-1]}", file=sys.stderr)
 
     def _read(self) -> None:

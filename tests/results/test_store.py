@@ -231,6 +231,24 @@ def test_processes_may_open_a_new_store_at_once(url: str) -> None:
         assert pool.map(open_new, [url] * 2, chunksize=1) == [0] * 2
 
 
+def add_trials(store: Store, name: str, new: list[NewTrial]) -> None:
+    search = store.create_search(NewSearch(name, "search", "optuna", "abc"))
+    for trial in new:
+        store.start_trial(search.id, trial)
+
+
+def test_processes_may_write_at_once(store: Store, new_trial: Callable[..., NewTrial]) -> None:
+    new = [new_trial(number) for number in range(30)]
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=add_trials, args=(store, name, new)) for name in ("a", "b", "c")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert [trial.number for trial in store.trials()] == [*range(30)] * 3
+
+
 KILLED_IN_MIGRATION = """
 import os, signal, sys
 from alembic import op

@@ -205,7 +205,8 @@ def test_status_loads_nothing_that_is_slow(searches: Searches, url: str) -> None
 def watching(url: str, *more: str) -> "subprocess.Popen[str]":
     signals = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     code = f"{signals}import sys\nfrom plumbing.command import run_command\nfrom search.status import main\n"
-    code += "print('watching', file=sys.stderr, flush=True)\nsys.exit(run_command('search.status', main, sys.argv[1:]))"
+    code += "def told(arguments):\n    print('watching', file=sys.stderr, flush=True)\n    return main(arguments)\n"
+    code += "sys.exit(run_command('search.status', told, sys.argv[1:]))"
     return subprocess.Popen(
         [sys.executable, "-c", code, "--watch", "--store", url, *more],
         cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
