@@ -80,7 +80,7 @@ def stores(server: Server, widths: Sequence[int], rounds: int, seconds: float) -
             for side in list(SIDES)[:: -1 if turn % 2 else 1]:
                 if side in TRIALS_SIDES or turn < 2:
                     found.setdefault((side, width), []).append(one_turn(server, side, width, seconds))
-                    print(side, width, found[side, width][-1], file=sys.stderr)
+                    print(side, width, f"{found[side, width][-1]['rate']:.1f} a second", file=sys.stderr)
     told: dict[str, Any] = {
         side: {f"{width} clients": summary(found[side, width]) for width in widths} for side in SIDES
     }
@@ -212,7 +212,7 @@ def ray_delays() -> dict[str, Any]:
     ray.init(address="local", include_dashboard=False, logging_level="ERROR")
     try:
         up = time.time() - start
-        task: Any = ray.remote(time.time)
+        task: Any = ray.remote(lambda: time.time())
         delays = []
         for _ in range(EMPTY_TASKS + 1):
             submitted = time.time()

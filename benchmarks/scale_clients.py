@@ -36,7 +36,7 @@ CONFIGURATION = {
 }  # fmt: skip
 PARAMETERS: dict[str, tuple[float, BaseDistribution]] = {
     **{name: (0.25, FloatDistribution(0, 1)) for name in ("lr", "conv_dropout", "weight_decay", "smoothing")},
-    **{name: (1, CategoricalDistribution(("a", "b", "c"))) for name in ("architecture", "augmentation", "frozen", "units")},
+    **{name: (1, CategoricalDistribution(("a", "b"))) for name in ("architecture", "augmentation", "frozen", "units")},
 }  # fmt: skip
 
 
