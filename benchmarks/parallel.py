@@ -8,112 +8,27 @@ the partial file as soon as it has ended; the same command goes on from there, a
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
 
 from benchmarks.common import REPOSITORY, RESULTS, machine
-from benchmarks.quality.clock import Simulated, simulate
-from benchmarks.quality.contestants import table_named
-from benchmarks.quality.jobs import ONE_THREAD, made_by
+from benchmarks.quality.jobs import made_by
+from benchmarks.quality.parallel_figures import draw, summary, told
+from benchmarks.quality.parallel_jobs import CODE, REPEATS, all_jobs, run_jobs, whole_repeats
 from plumbing.files import write_text_atomically
-from plumbing.progress import progress_bar
 
 PARTIAL = REPOSITORY / "runs" / "parallel.jsonl"  # ignored by git
-CODE = ("search/engines", "benchmarks/tables", "benchmarks/quality/clock.py")
-# One of our own, and the first two of each published family.
-TABLES = (
-    "XR_HAND",
-    "hpobench-australian",
-    "hpobench-blood_transfusion",
-    "fcnet-naval_propulsion",
-    "fcnet-parkinsons_telemonitoring",
-    "nasbench201-cifar10",
-    "nasbench201-cifar100",
-)
-WORKERS = (1, 4, 16, 64)
-TRIALS = {1: 100, 4: 100, 16: 100, 64: 128}
-REPEATS = 20
-
-
-@dataclass(frozen=True, order=True)
-class Job:
-    """One search; jobs in order take all through a repeat before the next. `batches`: of as many as workers."""
-
-    repeat: int
-    table: str
-    sampler: str
-    workers: int
-    batches: bool = False
-
-    def run(self) -> Simulated:
-        """Search."""
-        return simulate(
-            table_named(self.table), self.repeat, self.sampler, self.workers, TRIALS[self.workers], self.batches
-        )
-
-
-def all_jobs(repeats: int) -> list[Job]:
-    """TPE both ways, random search one by one: what it proposes hangs on the trial's number alone."""
-    ways = [("tpe", workers, batches) for workers in WORKERS for batches in (False, True) if workers > 1 or not batches]
-    ways += [("random", workers, False) for workers in WORKERS]
-    return sorted(Job(repeat, table, *way) for repeat in range(repeats) for table in TABLES for way in ways)
-
-
-def run_jobs(jobs: list[Job], path: Path, until: datetime | None) -> dict[Job, Simulated]:
-    """The searches of all jobs, or of those that were run until then; those in the file are read.
-
-    Raises: SystemExit where other code or libraries made the file.
-    """
-    first = json.dumps({**made_by(CODE), "trials": TRIALS})
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text_atomically(path, first + "\n")
-    head, *lines = path.read_text().splitlines()
-    if head != first:
-        sys.exit(f"{path}: made by other code or libraries; move it away, or give another --partial")
-    done = dict(_read(line) for line in lines if line.endswith("}}"))  # a kill may have cut the last
-    left = [job for job in jobs if job not in done]
-    with path.open("a") as file, progress_bar("searches", len(left)) as advance:
-        for job in left:
-            if until is not None and datetime.now() >= until:
-                break
-            done[job] = job.run()
-            file.write(json.dumps({"job": asdict(job), "run": asdict(done[job])}) + "\n")
-            file.flush()
-            advance(1)
-    return {job: done[job] for job in jobs if job in done}
-
-
-def _read(line: str) -> tuple[Job, Simulated]:
-    told = json.loads(line)
-    run = {name: tuple(value) if isinstance(value, list) else value for name, value in told["run"].items()}
-    return Job(**told["job"]), Simulated(**run)
-
-
-def whole_repeats(runs: Mapping[Job, Simulated], repeats: int) -> Iterator[int]:
-    """Those of which every search has been run."""
-    each = len(all_jobs(1))
-    return (repeat for repeat in range(repeats) if sum(job.repeat == repeat for job in runs) == each)
 
 
 def main() -> None:
     """Run all searches, save the figures, draw and print them."""
-    from benchmarks.quality.parallel_figures import draw, summary, told
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=REPEATS, help="of each search (%(default)s)")
     parser.add_argument("--partial", type=Path, default=PARTIAL, help="where searches that have ended are kept")
     parser.add_argument("--until", help="begin no search after that time of day; tell of the repeats that are whole")
     given = parser.parse_args()
-    until = (
-        None
-        if given.until is None
-        else datetime.combine(datetime.now(), datetime.strptime(given.until, "%H:%M").time())
-    )
+    until = None if given.until is None else datetime.combine(datetime.now(), time.fromisoformat(given.until))
     runs = run_jobs(all_jobs(given.repeats), given.partial, until)
     whole = set(whole_repeats(runs, given.repeats))
     if not whole:
@@ -126,5 +41,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.environ.update(ONE_THREAD)  # heeded by the libraries that are loaded later, and by children
     main()

@@ -39,7 +39,7 @@ from results.store import Store
 from tests.postgres import Server, started_server
 
 TRIALS_SIDES = ("ours", "Optuna's RDBStorage")
-RACING, BEATS = "ours, all wanting the next number", "signs of life"
+OTHER_ROUNDS = 2
 WIDTHS = (1, 8, 64)
 KNOWN = (10, 100, 1000)
 CONNECTIONS = 300
@@ -78,9 +78,11 @@ def stores(server: Server, widths: Sequence[int], rounds: int, seconds: float) -
     for turn in range(rounds):
         for width in widths:
             for side in list(SIDES)[:: -1 if turn % 2 else 1]:
-                if side in TRIALS_SIDES or turn < 2:
+                if side in TRIALS_SIDES or turn < OTHER_ROUNDS:
+                    start = time.perf_counter()
                     found.setdefault((side, width), []).append(one_turn(server, side, width, seconds))
-                    print(side, width, f"{found[side, width][-1]['rate']:.1f} a second", file=sys.stderr)
+                    took = f"{time.perf_counter() - start:.0f} s in all"
+                    print(side, width, f"{found[side, width][-1]['rate']:.1f} a second, {took}", file=sys.stderr)
     told: dict[str, Any] = {
         side: {f"{width} clients": summary(found[side, width]) for width in widths} for side in SIDES
     }

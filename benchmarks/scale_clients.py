@@ -30,6 +30,7 @@ SEARCH = "scale"
 EPOCHS, IMAGES = 20, {"valid": 100, "test": 300}
 HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy", "val_auc")
 TRIALS_A_BEAT = 10  # a beat is due every 15 seconds; here the trials are empty
+PATIENCE = 120.0  # seconds that clients may take longer than they should
 CONFIGURATION = {
     "architecture": "densenet121", "lr": 0.001, "augmentation": "deep", "conv_dropout": 0.3, "callbacks_patience": 6,
     "frozen": "all", "batch_size": 32, "units": 128,
@@ -180,18 +181,17 @@ def prepare(url: str, side: str) -> None:
 
 def measure(url: str, side: str, width: int, seconds: float) -> tuple[float, list[Told]]:
     """So many clients at once for so long, after a trial each to warm up; how long it took, and what each did."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    together, answers = context.Barrier(width + 1), context.SimpleQueue()
+    context = multiprocessing.get_context("fork")  # else each of 64 would load all modules, on few cores
+    together, answers = context.Barrier(width + 1), context.Queue()
     clients = [
         context.Process(target=work, args=(url, side, place, width, seconds, together, answers), daemon=True)
         for place in range(width)
     ]
     for client in clients:
         client.start()
-    together.wait(timeout=120)
+    together.wait(PATIENCE)
     start = time.perf_counter()
-    told = [answers.get() for _ in clients]
+    told = [answers.get(timeout=seconds + PATIENCE) for _ in clients]
     taken = time.perf_counter() - start
     for client in clients:
         client.join()
@@ -204,7 +204,7 @@ def work(url: str, side: str, place: int, width: int, seconds: float, together: 
     """A client process."""
     client = SIDES[side](url, place, width)
     client.trial(Told())
-    together.wait(timeout=120)
+    together.wait(PATIENCE)
     told, until, used = Told(), time.perf_counter() + seconds, time.process_time()
     while time.perf_counter() < until:
         client.trial(told)

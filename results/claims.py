@@ -254,13 +254,21 @@ def _is_free(connection: sa.Connection, before: Sequence[Any], dead: dict[int, s
 
 
 def _claim(connection: sa.Connection, claim: Claim) -> bool:
-    """Enter the attempt; False where another has just entered it."""
-    values = {"trial_id": claim.trial.id, "attempt": claim.attempt, "worker_id": claim.worker_id, "claimed": clock()}
-    return _insert_if_free(connection, schema.claims, [values]) == 1
+    """Enter the attempt; False where another has just entered it, or has ended the trial since it was seen running."""
+    table, trial = schema.claims, schema.trials.c
+    values = (trial.id, sa.literal(claim.attempt), sa.literal(claim.worker_id), clock())
+    running = sa.select(*values).where(trial.id == claim.trial.id, trial.state == RUNNING)
+    insert = _insert_into(connection, table).from_select(["trial_id", "attempt", "worker_id", "claimed"], running)
+    return len(connection.execute(insert.on_conflict_do_nothing().returning(table.c.trial_id)).all()) == 1
 
 
 def _insert_if_free(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> int:
     """Insert rows whose keys are not taken; how many were."""
+    insert = _insert_into(connection, table).values(list(rows))
+    return len(connection.execute(insert.on_conflict_do_nothing().returning(*table.primary_key)).all())
+
+
+def _insert_into(connection: sa.Connection, table: sa.Table) -> Any:
+    """An insert that can pass over rows whose keys are taken."""
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(list(rows)).on_conflict_do_nothing().returning(*table.primary_key)
-    return len(connection.execute(statement).all())
+    return dialect.insert(table)

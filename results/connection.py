@@ -157,11 +157,15 @@ def postgresql_engine(url: str) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "postgresql":
         raise NoSuchModuleError(f"{parsed.get_backend_name()} is neither sqlite nor postgresql")
-    given = parsed.query
+    return sa.create_engine(parsed, connect_args=postgresql_arguments(parsed), pool_size=2, max_overflow=3)
+
+
+def postgresql_arguments(url: sa.URL) -> dict[str, Any]:
+    """What PostgreSQL's driver is told besides the URL: limits of time, and how a lost connection is noticed."""
     limits = " ".join(f"-c {name}={value}" for name, value in LIMITS.items())
-    arguments: dict[str, Any] = {name: value for name, value in NOTICE_LOSS.items() if name not in given}
-    arguments["options"] = f"{limits} {given.get('options', '')}".strip()  # the user's own, coming later, count
-    return sa.create_engine(parsed, connect_args=arguments, pool_size=2, max_overflow=3)
+    arguments: dict[str, Any] = {name: value for name, value in NOTICE_LOSS.items() if name not in url.query}
+    arguments["options"] = f"{limits} {url.query.get('options', '')}".strip()  # the user's own, coming later, count
+    return arguments
 
 
 def _starting(error: DBAPIError) -> bool:

@@ -12,5 +12,9 @@ stopping    when it ends before it has as many trials as asked for
 engines/    who proposes: one file an engine
 training/   one trial
 progress    what a person sees meanwhile
+worker      command: one worker more, on any machine
+workers/    many processes on one search: claims, batches, Ray
+campaign, campaigns/    command: many searches within a budget, resumable
+status      command: how far searches are
 compare, comparison, compare_figure    command: two searches side by side
 """

@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--ray", metavar="ADDRESS", help="workers on a Ray cluster; local: on one that is started here")
     add("--worker-cpus", type=positive, default=1.0, metavar="N", help="that a worker takes of a Ray node")
     add("--worker-gpus", type=not_negative, default=0.0, metavar="N", help="that a worker takes of a Ray node")
-    add("--worker-memory-gib", type=positive, default=2.0, metavar="G", help="that a worker takes of a Ray node")
+    add("--worker-memory-gib", type=positive, default=4.0, metavar="G", help="that a worker takes of a Ray node")
     add("--views", type=at_least(1), default=4, metavar="N", help="augmented views of an image; epoch e uses e mod N")
     add("--keep-models", type=at_least(0), default=4, metavar="K", help="keep the models of the best K trials")
     add(

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.parallel import TABLES, TRIALS, WORKERS, Job
 from benchmarks.quality.clock import Floats, Simulated
 from benchmarks.quality.contestants import table_named
+from benchmarks.quality.parallel_jobs import TABLES, TRIALS, WORKERS, Job
 from benchmarks.quality.statistics import over_tables
 from benchmarks.quality.summary import mean_seconds, regret_of_chance
 from plumbing.files import atomic_path

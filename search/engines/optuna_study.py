@@ -21,13 +21,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from plumbing.errors import StoreError
 from plumbing.files import locked_if_free
-from results.connection import hide_password, sqlite_path
+from results.connection import hide_password, postgresql_arguments, sqlite_path
 from results.reconnect import persistently
 from search.engines import Request
 
 # How long to wait for another process that makes tables or adds trials: it takes a few seconds, or was stopped.
 PATIENCE_SECONDS, BETWEEN_SECONDS = 60.0, 0.05
-CONNECT_SECONDS = 10
 TABLES = "optuna tables"
 
 
@@ -172,11 +171,8 @@ def _engine_settings(url: str) -> dict[str, Any]:
     """SQLAlchemy's settings for Optuna: with a server, few connections, each tried before it is used again."""
     if sqlite_path(url) is not None:
         return {}
-    return {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2, "connect_args": _connecting(url)}
-
-
-def _connecting(url: str) -> dict[str, Any]:
-    return {"connect_timeout": CONNECT_SECONDS} if sa.make_url(url).get_backend_name() == "postgresql" else {}
+    arguments = postgresql_arguments(sa.make_url(url))
+    return {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2, "connect_args": arguments}
 
 
 @contextmanager
@@ -203,7 +199,7 @@ def _lock_if_free(url: str, what: str) -> Iterator[bool]:
         with locked_if_free(path.with_name(f"{path.name}.lock")) as held:
             yield held
         return
-    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=_connecting(url))
+    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=postgresql_arguments(sa.make_url(url)))
     with engine.begin() as connection:
         if connection.dialect.name != "postgresql":
             yield True

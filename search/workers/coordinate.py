@@ -16,6 +16,7 @@ from search.progress import SearchProgress
 LOOK_SECONDS = 0.5
 DEATHS = 3  # of a trial's workers, after which it is failed; of workers that had begun nothing, after which all end
 INTERRUPTED = 130
+OWN = "search.worker: "  # what a worker's own last line begins with
 
 
 class Process(Protocol):
@@ -101,8 +102,8 @@ class _Coordination:
             self._count(process.told())
         elif code == INTERRUPTED:
             raise KeyboardInterrupt
-        elif code in (1, 2) and process.said():
-            raise _as_error(code, process.said())
+        elif code in (1, 2) and process.said().startswith(OWN):  # libraries call exit(1) too
+            raise _as_error(code, process.said().removeprefix(OWN))
         else:
             self._died(process, code)
             self.processes[place] = self.start(place, uuid.uuid4().hex)
@@ -130,9 +131,8 @@ class _Coordination:
 
 
 def _as_error(code: int, said: str) -> Exception:
-    """What a worker ended by, without its command's name."""
-    line = said.partition(": ")[2] or said
-    return SearchFailed(line) if code == 1 else UserError(line)
+    """What a worker ended by."""
+    return SearchFailed(said) if code == 1 else UserError(said)
 
 
 def remaining(seconds: float | None, started: float) -> float | None:

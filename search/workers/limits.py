@@ -11,7 +11,7 @@ from pathlib import Path
 from plumbing.errors import UsageError
 
 GIB = 2**30
-LEAST_GIB = 1.0
+LEAST_GIB = 2.0  # what TensorFlow and its threads map counts, used or not: 1.8 GiB before it has trained anything
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -32,7 +32,7 @@ class Share:
 def shares(workers: int) -> list[Share]:
     """This machine, divided: each worker has cores of its own as far as there are any, and the same memory.
 
-    Raises: UsageError where there is less than a GiB for each.
+    Raises: UsageError where there is less than two GiB for each.
     """
     cores, gpus, memory = _cores(), visible_gpus(), free_memory_gib()
     if memory is not None and memory / workers < LEAST_GIB:

@@ -106,7 +106,10 @@ def _check_address(address: str) -> None:
 
 def _no_cluster(address: str, error: Exception) -> UsageError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return UsageError(f"--ray {address}: no cluster there: {reason}; give another address, or {LOCAL}")
+    return UsageError(
+        f"--ray {address}: no cluster there: {reason}; give another address, or {LOCAL}, or RAY_AUTH_MODE=token in the "
+        "environment where a cluster asks for its token"
+    )
 
 
 def _needs(options: Options) -> Needs:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from results import claims, schema
 from results.claims import GONE, LOST, RELEASED, Claim, TrialTakenOver
 from results.records import FAILED, FINISHED, RUNNING, NewTrial, Search, TrialResult
 from results.store import Store
+from tests.postgres import ON_POSTGRESQL
 
 
 def join(store: Store, search: Search, patience: float = 60.0) -> int:
@@ -196,6 +198,28 @@ def test_trials_that_ended_are_not_claimed(
     (claim,) = take(store, worker, search, batch[:1])
     store.finish_trial(claim.trial.id, result(), claim)
     assert take(store, join(store, search), search, batch[:1]) == []
+
+
+@ON_POSTGRESQL  # on SQLite nobody can write meanwhile
+def test_trial_that_ends_while_another_asks_for_it_is_not_claimed_again(
+    store: Store, search: Search, batch: list[NewTrial], result: Callable[..., TrialResult]
+) -> None:
+    # The other had seen it running, then its attempt ended, and took it for a trial that had been given back.
+    (claim,) = take(store, join(store, search), search, batch[:1])
+    other, own = Store.open(store.engine.url.render_as_string(hide_password=False)), []
+
+    def end_it(connection: sa.Connection, cursor: Any, statement: str, *_: Any) -> None:
+        if not own and "FROM results_trials" in statement:
+            own.append(statement)
+            store.finish_trial(claim.trial.id, result(), claim)
+
+    sa.event.listen(other.engine, "after_cursor_execute", end_it)
+    try:
+        assert take(other, join(other, search), search, batch[:1]) == []
+    finally:
+        other.close()
+    assert own
+    assert [outcome for _, _, outcome in log(store)] == [FINISHED]
 
 
 def test_running_trial_without_a_claim_can_be_claimed(store: Store, search: Search, batch: list[NewTrial]) -> None:

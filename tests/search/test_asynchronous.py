@@ -333,7 +333,10 @@ def test_what_another_process_kept_from_being_saved_is_saved_the_next_time(
     assert len(study_of(url)) == 2
 
 
-def test_a_lost_connection_ends_no_worker_unless_it_is_the_last_save(engine: MakeEngine, pattern: Trial) -> None:
+def test_a_lost_connection_ends_no_worker_unless_it_is_the_last_save(
+    engine: MakeEngine, pattern: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("results.reconnect.PATIENCE", 0.5)
     try:
         with started_server() as server, server.database() as url:
             made = engine("one", "random", url=url)

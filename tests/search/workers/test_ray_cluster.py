@@ -27,7 +27,7 @@ CLUSTER = """
 import sys
 from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-nodes = [cluster.add_node(num_cpus=1, memory=4 * 2**30, object_store_memory=80 * 2**20) for _ in range(2)]
+nodes = [cluster.add_node(num_cpus=1, memory=5 * 2**30, object_store_memory=80 * 2**20) for _ in range(2)]
 print(cluster.address, flush=True)
 for line in sys.stdin:
     cluster.remove_node(nodes.pop(), allow_graceful=False)
@@ -140,7 +140,7 @@ def test_cluster_without_room_or_not_there_is_one_line_and_nothing_is_made(
 ) -> None:
     searcher.know(known_backbones)
     for asked, told in (
-        (("--ray", "local", "--worker-gpus", 64), "no node has the 1 CPUs, 64 GPUs and 2 GiB of memory of a worker"),
+        (("--ray", "local", "--worker-gpus", 64), "no node has the 1 CPUs, 64 GPUs and 4 GiB of memory of a worker"),
         (("--ray", "127.0.0.1:1"), "--ray 127.0.0.1:1: no cluster there"),
     ):
         with start(searcher.arguments(*asked), {}) as process:
