@@ -44,15 +44,15 @@ class Process(Protocol):
 def coordinate(run: SearchRun, start: Callable[[int, str], Process], workers: int) -> None:
     """Keep so many workers at the search; what they did is counted in the run's ledger and clock.
 
-    A worker that dies is replaced. A trial whose workers died three times is failed: it is likely to kill the next.
+    A worker that dies is replaced. A trial whose workers died three times is failed: it would likely kill the next.
 
     Args:
         start: begins the worker of a place, counted from 0, under a label.
     Raises: SearchFailed, UserError where a worker ended by one, or where workers die before they begin a trial.
     """
     left = run.trials - sum(trial.state != RUNNING for trial in run.store.trials(run.search.id))
-    if left > 0:
-        _Coordination(run, start).keep(range(min(workers, left)))
+    # One even where none is left: a kill may have kept the last trials from the engine's own storage.
+    _Coordination(run, start).keep(range(max(min(workers, left), 1)))
 
 
 class _Coordination:
@@ -125,7 +125,7 @@ class _Coordination:
         if under_way:
             reason = f"its worker died {DEATHS} times, at last {how} (out of memory?)"
             store.write(lambda connection: claims.give_up(connection, search_id, self.since, DEATHS, reason))
-        self.deaths += not had
+        self.deaths = 0 if had else self.deaths + 1
         if self.deaths >= DEATHS:
             raise SearchFailed(f"workers die before they begin a trial, the last {how} (out of memory?)")
 

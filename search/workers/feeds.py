@@ -197,20 +197,18 @@ class BatchFeed(_Known):
         new = [self.source.row(each) for each in self._batch if each.number not in self.begun]
         claims = self.source.worker.take([each.number for each in wanted], new, most, self.source.alone)
         self.see([claim.trial for claim in claims])
-        return self.work(claims, self._as_stored(claims))
+        self._let_stored_stand()
+        return self.work(claims, {each.number: each for each in self._batch})
 
-    def _as_stored(self, claims: Sequence[Claim]) -> dict[int, Proposal]:
-        """Proposals of the stored configurations: another machine may have proposed otherwise, and been first."""
-        proposals = {each.number: each for each in self._batch}
-        stored = {claim.trial.number: dict(claim.trial.configuration) for claim in claims}
-        if any(proposals[number].configuration != each for number, each in stored.items()):
+    def _let_stored_stand(self) -> None:
+        """Where another machine proposed otherwise, and stored it first, have the engine propose that."""
+        if any(self.begun.get(each.number, each.configuration) != each.configuration for each in self._batch):
             with self.source.clock:
                 self._batch = self.source.engine.propose(self.source.trials, self.begun)
-            proposals = {each.number: each for each in self._batch}
-        return proposals
 
     def _end(self) -> None:
         """Tell the engine of the batch, all of whose trials have ended."""
+        self._let_stored_stand()
         numbers = [each.number for each in self._batch]
         fresh = any(number in self.fresh for number in numbers)
         if fresh:
