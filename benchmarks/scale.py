@@ -9,6 +9,7 @@ proposals, looks at a long search and claims among a thousand workers take, for 
 """
 
 import argparse
+import logging
 import os
 import statistics
 import sys
@@ -28,10 +29,10 @@ from benchmarks.scale_clients import (
     SIDES,
     Ours,
     Told,
-    look_milliseconds,
     measure,
     new_trial,
     prepare,
+    reading_milliseconds,
 )
 from results import claims
 from results.records import FINISHED, Trial
@@ -145,7 +146,7 @@ def one_client(server: Server) -> dict[str, Any]:
         try:
             for _ in range(max(KNOWN)):
                 client.trial(Told())
-            looks = look_milliseconds(client.store, client.search_id, KNOWN)
+            looks, histories = reading_milliseconds(client.store, client.search_id, KNOWN)
             by_workers = {}
             for workers in (1, *KNOWN):
                 _join_more(client.store, client.search_id, workers)
@@ -156,7 +157,8 @@ def one_client(server: Server) -> dict[str, Any]:
         finally:
             client.close()
     return {
-        "look, ms by trials read": {count: round(ms, 2) for count, ms in looks.items()},
+        "look, ms by trials read": looks,
+        "histories, ms by trials read": histories,
         "claim, ms by workers of the search": by_workers,
     }
 
@@ -211,7 +213,7 @@ def ray_delays() -> dict[str, Any]:
     import ray
 
     start = time.time()
-    ray.init(address="local", include_dashboard=False, logging_level="ERROR")
+    ray.init(address="local", include_dashboard=False, logging_level=logging.ERROR)
     try:
         up = time.time() - start
         task: Any = ray.remote(lambda: time.time())

@@ -29,6 +29,7 @@ from results.store import Store
 SEARCH = "scale"
 EPOCHS, IMAGES = 20, {"valid": 100, "test": 300}
 HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy", "val_auc")
+READINGS = 15
 TRIALS_A_BEAT = 10  # a beat is due every 15 seconds; here the trials are empty
 PATIENCE = 120.0  # seconds that clients may take longer than they should
 CONFIGURATION = {
@@ -242,14 +243,21 @@ def _result() -> TrialResult:
 RESULT = _result()
 
 
-def look_milliseconds(store: Reading, search_id: int, rows: Sequence[int], repeats: int = 15) -> dict[int, float]:
-    """Median time to read the last so many trials of a search, which has at least as many."""
-    last = max(trial.number for trial in store.trials(search_id)) + 1
-    found = {}
+def reading_milliseconds(
+    store: Reading, search_id: int, rows: Sequence[int]
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Median times to read the last so many trials of a search, and so many histories; it has at least as many."""
+    known = store.trials(search_id)
+    looks, histories = Told(), Told()
     for count in rows:
-        told = Told()
-        for _ in range(repeats):
-            with told.timed("look"):
-                assert len(store.trials(search_id, first=last - count)) == count
-        found[count] = float(np.median(told.milliseconds["look"]))
-    return found
+        ids = [trial.id for trial in known[-count:]]
+        for _ in range(READINGS):
+            with looks.timed(str(count)):
+                assert len(store.trials(search_id, first=known[-count].number)) == count
+            with histories.timed(str(count)):
+                assert len(store.histories(ids)) == count
+    return _medians(looks), _medians(histories)
+
+
+def _medians(told: Told) -> dict[int, float]:
+    return {int(name): round(float(np.median(each)), 2) for name, each in told.milliseconds.items()}

@@ -137,9 +137,11 @@ def take(
     trials = sorted((Trial(**row) for row in rows), key=lambda trial: places[trial.number])
     if not trials:
         return []
-    dead, others = _others(connection, worker_id, search_id)
-    most = len(trials) if all_if_alone and not others else most
     attempts = _attempts(connection, [trial.id for trial in trials])
+    dead: dict[int, str] = {}
+    if all_if_alone or any(before[-1].outcome is None for before in attempts.values()):
+        dead, others = _others(connection, worker_id, search_id)
+        most = len(trials) if all_if_alone and not others else most
     claimed: list[Claim] = []
     for trial in trials:
         if len(claimed) == most:
