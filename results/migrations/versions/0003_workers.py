@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(10)),
         sa.Column("ended", sa.Float(53)),
     )
+    op.create_index("ix_results_metrics_by_name", "results_metrics", ["level", "metric", "split", "trial_id", "value"])
     op.create_index("ix_results_workers_search_id", "results_workers", ["search_id"])
     op.create_index("ix_results_claims_worker_id", "results_claims", ["worker_id"])
     op.create_table(
