@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from results.store import Store
 from tests.postgres import Server, started_server
 
 TRIALS_SIDES = ("ours", "Optuna's RDBStorage")
-OTHER_ROUNDS = 2
+OTHER_ROUNDS = 1
 WIDTHS = (1, 8, 64)
 KNOWN = (10, 100, 1000)
 CONNECTIONS = 300
@@ -50,7 +51,7 @@ EMPTY_TASKS = 100
 def main() -> None:
     """Measure all and save the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--widths", type=lambda text: tuple(map(int, text.split(","))), default=WIDTHS)
     given = parser.parse_args()
@@ -100,9 +101,7 @@ def one_turn(server: Server, side: str, width: int, seconds: float) -> dict[str,
     """Trials a second, processor time a trial of clients and of the server, milliseconds of each operation."""
     with server.database() as url:
         prepare(url, side)
-        before = _server_seconds(server)
-        taken, told = measure(url, side, width, seconds)
-        used = _server_seconds(server) - before
+        taken, used, told = measure(url, side, width, seconds, partial(_server_seconds, server))
     trials = sum(each.trials for each in told)
     names = sorted({name for each in told for name in each.milliseconds})
     return {
@@ -132,10 +131,17 @@ def summary(turns: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _server_seconds(server: Server) -> float:
-    """Processor time of the server and of all its processes that have ended, which those of closed connections have."""
-    process = int((server.folder / "postmaster.pid").read_text().splitlines()[0])
-    after_name = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, after_name[11:15])) / os.sysconf("SC_CLK_TCK")
+    """Processor time of the server's processes that run."""
+    main = (server.folder / "postmaster.pid").read_text().splitlines()[0]
+    stats = (path.read_text().rpartition(")")[2].split() for path in _processes())
+    ticks = sum(int(each[11]) + int(each[12]) for each in stats if each[1] == main)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _processes() -> Iterator[Path]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        if (path := folder / "stat").exists():
+            yield path
 
 
 def one_client(server: Server) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import optuna
+import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
@@ -96,10 +97,8 @@ class Ours:
 
     def take(self, number: int) -> claims.Claim | None:
         """Claim the trial of that number, stored as it is claimed; None where another was quicker."""
-        new = new_trial(number)
-        take = partial(
-            claims.take, worker_id=self.worker, search_id=self.search_id, numbers=[number], new=[new], most=1
-        )
+        wish = claims.Wish([number], [new_trial(number)])
+        take = partial(claims.take, worker_id=self.worker, search_id=self.search_id, wish=wish)
         return next(iter(self.store.write(take)), None)
 
     def close(self) -> None:
@@ -122,6 +121,23 @@ class Racing(Ours):
         claim = self.take(number)
         told.milliseconds.setdefault("claim" if claim else "claim lost", []).append(1e3 * (time.perf_counter() - start))
         return claim
+
+
+class InTurn(Racing):
+    """As an experiment, not as workers do: who wants the next number waits until nobody else is about to take it."""
+
+    def __init__(self, url: str, place: int, width: int) -> None:
+        super().__init__(url, place, width)
+        self.turns = sa.create_engine(url, pool_size=1)
+
+    def _claim(self, told: Told) -> claims.Claim | None:
+        with told.timed("turn, waiting included"), self.turns.begin() as connection:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(1)"))
+            return super()._claim(told)
+
+    def close(self) -> None:
+        self.turns.dispose()
+        super().close()
 
 
 class Optunas:
@@ -163,6 +179,7 @@ SIDES: dict[str, Callable[[str, int, int], Client]] = {
     "ours": Ours,
     "Optuna's RDBStorage": Optunas,
     "ours, all wanting the next number": Racing,
+    "ours, in turns for the next number": InTurn,
     "signs of life": Beating,
 }
 
@@ -180,29 +197,35 @@ def prepare(url: str, side: str) -> None:
         store.close()
 
 
-def measure(url: str, side: str, width: int, seconds: float) -> tuple[float, list[Told]]:
-    """So many clients at once for so long, after a trial each to warm up; how long it took, and what each did."""
+def measure(
+    url: str, side: str, width: int, seconds: float, server_seconds: Callable[[], float]
+) -> tuple[float, float, list[Told]]:
+    """So many clients at once for so long, after a trial each to warm up.
+
+    Returns: how long it took, the server's processor time meanwhile, and what each client did.
+    """
     context = multiprocessing.get_context("fork")  # else each of 64 would load all modules, on few cores
-    together, answers = context.Barrier(width + 1), context.Queue()
+    together, answers, go = context.Barrier(width + 1), context.Queue(), context.Event()
     clients = [
-        context.Process(target=work, args=(url, side, place, width, seconds, together, answers), daemon=True)
+        context.Process(target=work, args=(url, side, place, width, seconds, together, answers, go), daemon=True)
         for place in range(width)
     ]
     for client in clients:
         client.start()
     together.wait(PATIENCE)
-    start = time.perf_counter()
+    start, used = time.perf_counter(), server_seconds()
     told = [answers.get(timeout=seconds + PATIENCE) for _ in clients]
-    taken = time.perf_counter() - start
+    taken, used = time.perf_counter() - start, server_seconds() - used
+    go.set()
     for client in clients:
         client.join()
         if client.exitcode != 0:
             raise RuntimeError(f"{side}, {width} clients: one ended with {client.exitcode}; its error is above")
-    return taken, told
+    return taken, used, told
 
 
-def work(url: str, side: str, place: int, width: int, seconds: float, together: Any, answers: Any) -> None:
-    """A client process."""
+def work(url: str, side: str, place: int, width: int, seconds: float, together: Any, answers: Any, go: Any) -> None:
+    """A client process; it keeps its connection until it may go, so that the server's processes can be asked."""
     client = SIDES[side](url, place, width)
     client.trial(Told())
     together.wait(PATIENCE)
@@ -211,6 +234,7 @@ def work(url: str, side: str, place: int, width: int, seconds: float, together: 
         client.trial(told)
     told.processor_seconds = time.process_time() - used
     answers.put(told)
+    go.wait(PATIENCE)
     client.close()
 
 

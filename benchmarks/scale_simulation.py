@@ -14,7 +14,7 @@ efficientnet_lite0; early stopping leaves between half and all of the epochs; a 
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,19 +39,23 @@ class Kind:
 
     Attributes:
         tails: share of trials that train the last block. ready: features were extracted before.
-        at_once: searches under way at once, as far as there are workers.
+        roaming: all searches are open, and workers go where most is left; else one search after another.
+        in_turns: whether proposals of a search are made one after another, which is not built; else they race.
     """
 
     tails: float
     ready: bool
-    at_once: int
+    roaming: bool = False
+    in_turns: bool = False
 
 
 KINDS = {
-    "default, one search at a time": Kind(0.5, False, 1),
-    "default, all 48 searches at once": Kind(0.5, False, 48),
-    "heads alone, features ready, one search at a time": Kind(0.0, True, 1),
-    "heads alone, features ready, all 40 searches at once": Kind(0.0, True, 40),
+    "default campaign": Kind(0.5, False),
+    "default, all searches open": Kind(0.5, False, roaming=True),
+    "heads alone, features ready": Kind(0.0, True),
+    "heads alone, proposals in turns": Kind(0.0, True, in_turns=True),
+    "heads alone, all searches open": Kind(0.0, True, roaming=True),
+    "heads alone, all open, in turns": Kind(0.0, True, roaming=True, in_turns=True),
 }
 
 
@@ -65,13 +69,30 @@ def main() -> None:
     told = {name: [_rounded(row) for row in rows] for name, rows in found.items()}
     save(
         "scale_simulation",
-        {"inputs": asdict(inputs), "trials a search": TRIALS, "knee, workers": knees, "simulated": told},
+        {
+            "inputs": asdict(inputs),
+            "trials a search": TRIALS,
+            "trials a second, for comparison": _rounded(against_measured(inputs)),
+            "knee, workers": knees,
+            "simulated": told,
+        },
     )
     _draw(found)
 
 
 def _simulated(inputs: "Inputs", kind: Kind, workers: int) -> dict[str, Any]:
-    return simulate(inputs.costs, workers, campaign(inputs, TRIALS, kind), min(kind.at_once, workers))
+    return simulate(inputs.costs, workers, campaign(inputs, TRIALS, kind), kind.roaming, kind.in_turns)
+
+
+def against_measured(inputs: "Inputs") -> dict[str, float]:
+    """Trials a second of workers whose trials and proposals take no time: as measured in scale.json, but simulated."""
+    costs = replace(inputs.costs, proposal=((0, 0.0),), start=0.0, history=Operation(0))
+    found = {}
+    for side, in_turns in (("all wanting the next number", False), ("in turns for the next number", True)):
+        for workers in (8, 64):
+            run = simulate(costs, workers, [Search([0.0] * 500)], in_turns=in_turns)
+            found[f"{workers} clients, {side}"] = run["trials an hour"] / 3600
+    return found
 
 
 def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +108,7 @@ def _draw(found: Mapping[str, list[dict[str, Any]]]) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    for (name, rows), marker in zip(found.items(), "osD^", strict=True):
+    for (name, rows), marker in zip(found.items(), "osD^vP", strict=True):
         rates = [row["trials an hour"] for row in rows]
         (line,) = axes.plot([row["workers"] for row in rows], rates, marker=marker, label=name)
         axes.plot(WORKERS, [rates[0] * each for each in WORKERS], ":", color=line.get_color(), linewidth=1)
@@ -142,23 +163,22 @@ class Inputs:
 
 def measured() -> Inputs:
     """Read from benchmarks/results."""
-    scale, scaling, extraction = (
-        json.loads((RESULTS / f"{name}.json").read_text()) for name in ("scale", "scaling", "extraction")
-    )
+    names = ("scale", "overhead", "scaling", "extraction")
+    scale, overhead, scaling, extraction = (json.loads((RESULTS / f"{name}.json").read_text()) for name in names)
     others = {name: each["2 images a thread"] for name, each in extraction["other architectures"].items()}
     small, large = (scaling[IMAGES_LINE][f"{count} images"]["features ready"] for count in (231, 5080))
     an_image = (large - small) / 20 / (5080 - 231)
     of_hand = scaling[TRIALS_LINE]["a trial of 51 to 200"]  # 652 images
     densenet = extraction["best"]["onnxruntime, our graph, 2 images a thread"]
     return Inputs(
-        costs=costs_of(scale),
+        costs=costs_of(scale, overhead["seconds until a worker's first claim"]),
         images_a_second={NEVER_FROZEN: others["efficientnet_lite0"], "densenet121": densenet, **others},
         head_seconds=of_hand - 652 * an_image,
         head_seconds_an_image=an_image,
     )
 
 
-def costs_of(scale: dict[str, Any]) -> Costs:
+def costs_of(scale: dict[str, Any], start: float) -> Costs:
     """An operation's latency by one client, of which the store's own share is what 64 clients at once leave of it."""
     ours, one = scale["store"]["ours"], scale["one client"]
     alone = {name: ms[0] / 1e3 for name, ms in ours["1 clients"]["ms, median and 99th percentile"].items()}
@@ -179,7 +199,7 @@ def costs_of(scale: dict[str, Any]) -> Costs:
         finish=operation(alone["finish"]),
         beat=operation(alone["sign of life"]),
         proposal=[(int(known), ms / 1e3) for known, ms in scale["proposal, ms by known trials"].items()],
-        start=json.loads((RESULTS / "overhead.json").read_text())["seconds until a worker's first claim"],
+        start=start,
     )
 
 

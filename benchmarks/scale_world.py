@@ -62,16 +62,25 @@ class Search:
 
     Attributes:
         seconds: of training, by trial. extraction: worker seconds to be done before.
+        waiting: for its end, or its extraction's. taken, queue: whether it is somebody's turn, who waits for theirs.
     """
 
     seconds: Sequence[float]
     extraction: float = 0.0
     extracting: int = 0
+    workers: int = 0
     begun: int = 0
     ended: int = 0
     first_open: int = 0
     done: set[int] = field(default_factory=set)
-    waiting: list[Any] = field(default_factory=list)
+    waiting: "list[Parked]" = field(default_factory=list)
+    taken: bool = False
+    queue: "list[Parked]" = field(default_factory=list)
+
+    def work_left(self) -> float:
+        """Seconds of a worker, about."""
+        count = len(self.seconds)
+        return self.extraction + sum(self.seconds) * (count - self.begun) / count
 
     def end(self, number: int) -> None:
         """Note that a trial has ended."""
@@ -82,16 +91,18 @@ class Search:
             self.first_open += 1
 
 
-Process = Generator["float | Search", None, None]
+# A worker: yields when it goes on, or the list in which it waits until another lets it.
+Process = Generator["float | list[Parked]", None, None]
+Parked = tuple[float, Process]
 
 
 class World:
     """The clock, the store, and what workers did."""
 
-    def __init__(self, costs: Costs, workers: int) -> None:
-        self.costs, self.workers = costs, workers
+    def __init__(self, costs: Costs, workers: int, in_turns: bool) -> None:
+        self.costs, self.workers, self.in_turns = costs, workers, in_turns
         self.now = self.free_at = self.busy = 0.0
-        self.idle = self.lost = self.claimed = 0
+        self.idle = self.lost = 0
         self.phases = dict.fromkeys(PHASES, 0.0)
         self.order, self.agenda = itertools.count(), list[tuple[float, int, Process]]()
 
@@ -107,8 +118,8 @@ class World:
                 until = next(process)
             except StopIteration:
                 continue
-            if isinstance(until, Search):
-                until.waiting.append((self.now, process))
+            if isinstance(until, list):
+                until.append((self.now, process))
             else:
                 self.begin(process, until)
 
@@ -135,6 +146,14 @@ class World:
         poll = 2 * self.costs.look.store / POLL_SECONDS + self.costs.claim.store / RETRY_SECONDS
         return min(self.workers * self.costs.beat.store / BEAT_SECONDS + self.idle * poll, MOST_BACKGROUND)
 
+    def pass_on(self, search: Search) -> None:
+        """Whose turn it was has a number, or does not want one any more."""
+        search.taken = bool(search.queue)  # it stays taken for the next
+        if search.queue:
+            since, process = search.queue.pop(0)
+            self.phases["proposing"] += self.now - since
+            self.begin(process, self.now)
+
     def wake(self, search: Search) -> None:
         """The search has ended: who waits for that goes on."""
         for since, process in search.waiting:
@@ -144,15 +163,27 @@ class World:
         search.waiting = []
 
 
-def worker(world: World, searches: Sequence[Search], team: int) -> Process:
-    """One of a team at searches one after another."""
+def worker(world: World, searches: Sequence[Search]) -> Process:
+    """At all searches one after another, waiting for the end of each."""
     for search in searches:
-        yield world.spend("starting", world.costs.start)
-        yield from _extract(world, search)
-        yield from _trials(world, search, team)
+        yield from _join(world, search)
         if search.ended < len(search.seconds):
             world.idle += 1
-            yield search
+            yield search.waiting
+
+
+def roaming_worker(world: World, searches: Sequence[Search]) -> Process:
+    """Where most is left to be begun for each worker; it leaves when all is begun."""
+    while left := [each for each in searches if each.begun + each.workers < len(each.seconds)]:
+        yield from _join(world, max(left, key=lambda each: each.work_left() / (each.workers + 1)))
+
+
+def _join(world: World, search: Search) -> Process:
+    search.workers += 1
+    yield world.spend("starting", world.costs.start)
+    yield from _extract(world, search)
+    yield from _trials(world, search)
+    search.workers -= 1
 
 
 def _extract(world: World, search: Search) -> Process:
@@ -166,57 +197,59 @@ def _extract(world: World, search: Search) -> Process:
             world.wake(search)
     if search.extracting:  # the last pieces are under way elsewhere
         world.idle += 1
-        yield search
+        yield search.waiting
 
 
-def _trials(world: World, search: Search, team: int) -> Process:
+def _trials(world: World, search: Search) -> Process:
     costs, heard = world.costs, 0
     while True:
+        if world.in_turns and search.taken:
+            yield search.queue
+        search.taken = True
         yield world.ask((costs.look, 1), (costs.look_a_trial, search.begun - search.first_open))
         number, ended = search.begun, search.ended
-        if number == len(search.seconds):
-            return
-        if ended > heard:
-            yield world.ask((costs.look, 1), (costs.history, ended - heard))
-            heard = ended
-        yield world.spend("proposing", costs.proposing(ended))
-        yield world.ask((costs.claim, 1), (costs.claim_a_worker, team))
+        if number < len(search.seconds):
+            if ended > heard:
+                yield world.ask((costs.look, 1), (costs.history, ended - heard))
+                heard = ended
+            yield world.spend("proposing", costs.proposing(ended))
+            yield world.ask((costs.claim, 1), (costs.claim_a_worker, search.workers))
+        world.pass_on(search)
         if search.begun > number:
             world.lost += 1
-            continue
-        search.begun += 1
-        world.claimed += 1
-        yield world.spend("training", search.seconds[number])
-        yield world.ask((costs.finish, 1))
-        search.end(number)
-        if search.ended == len(search.seconds):
-            world.wake(search)
+        elif number == len(search.seconds):
+            return
+        else:
+            search.begun += 1
+            yield world.spend("training", search.seconds[number])
+            yield world.ask((costs.finish, 1))
+            search.end(number)
+            if search.ended == len(search.seconds):
+                world.wake(search)
 
 
-def simulate(costs: Costs, workers: int, searches: Sequence[Search], at_once: int) -> dict[str, Any]:
-    """Searches in so many lanes, in each one after another, with the workers divided among the lanes.
+def simulate(
+    costs: Costs, workers: int, searches: Sequence[Search], roaming: bool = False, in_turns: bool = False
+) -> dict[str, Any]:
+    """Searches one after another; there are never more workers at one than it has trials.
 
-    No more workers are at a search than it has trials; the others are not counted as wasted, but are not there.
+    Args:
+        roaming: all searches are open at once, and workers go where most is left.
+        in_turns: who wants the next number waits until nobody else is about to take it, so that none is lost.
     """
-    lanes = [searches[lane::at_once] for lane in range(at_once)]
-    teams = [
-        min(len(range(lane, workers, at_once)), max(len(each.seconds) for each in lanes[lane]))
-        for lane in range(at_once)
-    ]
-    world = World(costs, sum(teams))
-    for lane, team in zip(lanes, teams, strict=True):
-        for _ in range(team):
-            world.begin(worker(world, lane, team), 0.0)
+    at_work = workers if roaming else min(workers, max(len(each.seconds) for each in searches))
+    world = World(costs, at_work, in_turns)
+    for _ in range(at_work):
+        world.begin((roaming_worker if roaming else worker)(world, searches), 0.0)
     world.run()
-    trials = sum(search.ended for search in searches)
-    spent = sum(world.phases.values())
+    trials, spent = sum(search.ended for search in searches), sum(world.phases.values())
     return {
         "workers": workers,
-        "at work": world.workers,
+        "at work": at_work,
         "hours": world.now / 3600,
         "trials an hour": 3600 * trials / world.now,
-        "shares of the time at work": {phase: seconds / spent for phase, seconds in world.phases.items()},
         "useful": (world.phases["extracting"] + world.phases["training"]) / (workers * world.now),
+        "shares of the time at work": {phase: seconds / spent for phase, seconds in world.phases.items()},
         "store busy": world.busy / world.now,
         "proposals lost a trial": world.lost / trials,
     }

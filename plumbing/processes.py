@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 PROC = Path("/proc")
+UNSEEN = "unseen"
 
 
 def identity() -> str:
@@ -27,7 +28,7 @@ def is_gone(other: str) -> bool:
     if not machine or not other.startswith(f"{machine} "):
         return False
     number, started = other.removeprefix(f"{machine} ").split()
-    return _started(int(number)) != started
+    return _started(int(number)) not in (started, UNSEEN)
 
 
 def host() -> str:
@@ -47,11 +48,15 @@ def _machine() -> str:
 def _started(number: int) -> str:
     """When a process began, in the kernel's ticks; empty where there is none, or only what its parent has not reaped.
 
+    UNSEEN where the system does not let us look.
+
     Source: proc_pid_stat(5): after the name in brackets come the state (field 3) and, as field 22, the start.
     """
     try:
         told = (PROC / str(number) / "stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):  # with hidepid other users' processes are not there either
+        return "" if (PROC / "1" / "stat").exists() else UNSEEN
     except OSError:
-        return ""
+        return UNSEEN
     fields = told.rpartition(")")[2].split()
     return "" if fields[0] in "ZX" else fields[19]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from plumbing.command import CommandParser, at_least, run_command
 from radiographs.parts import TASKS
-from results.connection import DEFAULT_URL, hide_password
+from results.connection import DEFAULT_URL, without_password
 
 if TYPE_CHECKING:  # NumPy and what reads a store are loaded where they are used: --help needs neither
     from results.records import Measure, Trial
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     from results.store import Store
 
     name = f"{options.part}-ensemble" if options.name is None else options.name
-    command = shlex.join(["python", "-m", COMMAND, *arguments]).replace(options.store, hide_password(options.store))
+    command = shlex.join(["python", "-m", COMMAND, *without_password(arguments, options.store)])
     store = Store.open(options.store)
     try:
         trial = make_ensemble(store, options.part, options.most, name, command)

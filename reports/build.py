@@ -66,7 +66,7 @@ def made_report(store: "Store", top: int, judge: "Judge", recall: "Recall", look
     from reports.opening import data_table
     from reports.part_plots import begin_plots, begin_tables, drawn_plots, part_tables
     from reports.whole_pictures import accuracy_pictures, begin_accuracies, image_pictures
-    from results.store import now
+    from results.records import utc_now
     from results.table import trials_table
 
     every_trial, searches = trials_table(store), store.searches()
@@ -116,7 +116,7 @@ def made_report(store: "Store", top: int, judge: "Judge", recall: "Recall", look
         look=look,
         cards=card_files(store, trials, searches, judge, names, recall, looked),
         store=store.engine.url.render_as_string(hide_password=True),
-        made=now(),
+        made=utc_now(),
     )
 
 

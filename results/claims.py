@@ -19,7 +19,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from plumbing.processes import host, identity, is_gone
 from results import schema
-from results.records import FAILED, RUNNING, NewTrial, Trial
+from results.records import FAILED, RUNNING, NewTrial, Trial, utc_now
 
 LOST, GONE, RELEASED = "lost", "gone", "released"  # outcomes of an attempt that wrote nothing
 PATIENCE = 60.0  # seconds of silence after which a worker counts as dead
@@ -36,12 +36,14 @@ class Claim:
 
     Attributes:
         shared: an earlier attempt was lost to silence, so its worker may still write files of this trial.
+        suspect: a worker died of it, or while it had it under way.
     """
 
     trial: Trial
     attempt: int
     worker_id: int
     shared: bool = False
+    suspect: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,67 +116,80 @@ def leave(connection: sa.Connection, worker_id: int) -> None:
     connection.execute(sa.update(schema.workers).filter_by(id=worker_id).values(left=clock()))
 
 
-def take(
-    connection: sa.Connection,
-    worker_id: int,
-    search_id: int,
-    numbers: Sequence[int],
-    new: Sequence[NewTrial],
-    most: int,
-    all_if_alone: bool = False,
-) -> list[Claim]:
-    """Claim trials of these numbers, in their order, those that ended or are under way elsewhere left out.
+@dataclass(frozen=True)
+class Wish:
+    """What a worker would take.
 
-    Args:
-        new: trials that the store may lack. They are stored as running first, whether they are then claimed or not: so
-            a batch's configurations stand, whoever proposed them. Where another stored them meanwhile, its own stand.
-        most: so many at once. all_if_alone: all of them where no other worker of the search lives.
+    Attributes:
+        numbers: of trials, in the order of preference. new: those that the store may lack: they are stored as running
+            first, whether they are then claimed or not, so a batch's configurations stand, whoever proposed them; where
+            another stored them meanwhile, its own stand.
+        most: so many at once, and not more than a fair share. all_if_alone: all where no other worker lives.
+        idle: the worker has nothing under way, so it may take a suspect trial: alone, that it may be known which trial
+            workers die of.
+        believe_silence: workers count as dead after long silence; not, while this worker was itself cut off just now.
     """
-    store_running(connection, search_id, new)
-    table, places = schema.trials, {number: place for place, number in enumerate(numbers)}
-    query = sa.select(table).where(table.c.search_id == search_id, table.c.number.in_(numbers))
+
+    numbers: Sequence[int]
+    new: Sequence[NewTrial] = ()
+    most: int = 1
+    all_if_alone: bool = False
+    idle: bool = True
+    believe_silence: bool = True
+
+
+def take(connection: sa.Connection, worker_id: int, search_id: int, wish: Wish) -> list[Claim]:
+    """Claim trials, those that ended or are under way elsewhere left out."""
+    store_running(connection, search_id, wish.new)
+    table, places = schema.trials, {number: place for place, number in enumerate(wish.numbers)}
+    query = sa.select(table).where(table.c.search_id == search_id, table.c.number.in_(wish.numbers))
     rows = connection.execute(query.where(table.c.state == RUNNING)).mappings()
     trials = sorted((Trial(**row) for row in rows), key=lambda trial: places[trial.number])
     if not trials:
         return []
+    dead, others = _others(connection, worker_id, search_id, wish.believe_silence)
     attempts = _attempts(connection, [trial.id for trial in trials])
-    dead: dict[int, str] = {}
-    if all_if_alone or any(before[-1].outcome is None for before in attempts.values()):
-        dead, others = _others(connection, worker_id, search_id)
-        most = len(trials) if all_if_alone and not others else most
+    free = [trial for trial in trials if _may_be_free(attempts.get(trial.id, ()), dead)]
+    alone = wish.all_if_alone and not others
+    most = len(trials) if alone else min(wish.most, -(-len(free) // (others + 1)))
     claimed: list[Claim] = []
-    for trial in trials:
-        if len(claimed) == most:
-            break
+    for trial in free:
         before = attempts.get(trial.id, [])
-        if _is_free(connection, before, dead):
+        suspect = not alone and any((each.outcome or dead[each.worker_id]) in (LOST, GONE) for each in before)
+        if len(claimed) == most or (suspect and (claimed or not wish.idle)):
+            break
+        if _end_dead(connection, before, dead):
             lost = any((each.outcome or dead[each.worker_id]) == LOST for each in before)
-            claim = Claim(trial, len(before) + 1, worker_id, lost)
+            claim = Claim(trial, len(before) + 1, worker_id, lost, suspect)
             claimed += [claim] if _claim(connection, claim) else []
+        if suspect and claimed:
+            break
     return claimed
 
 
-def reap(connection: sa.Connection, label: str) -> tuple[int, int]:
-    """End the open attempts of the worker of that label, which has died; how many, and how many it had had in all."""
+def reap(connection: sa.Connection, label: str) -> tuple[list[int], int]:
+    """End the open attempts of the worker of that label, which has died; their trials, and how many it had had in all."""
     table, dead = schema.claims, schema.workers.c
     rows = connection.execute(sa.select(dead.id, dead.identity).where(dead.label == label)).all()
     theirs = table.c.worker_id.in_([row.id for row in rows])
     how = GONE if all(is_gone(row.identity) for row in rows) else LOST
     had = connection.execute(sa.select(sa.func.count()).select_from(table).where(theirs)).scalar_one()
     ended = sa.update(table).where(theirs, table.c.outcome.is_(None)).values(outcome=how, ended=clock())
-    return int(connection.execute(ended).rowcount), int(had)
+    return list(connection.execute(ended.returning(table.c.trial_id)).scalars()), int(had)
 
 
-def give_up(connection: sa.Connection, search_id: int, since: float, deaths: int, reason: str) -> None:
-    """Fail the running trials of which so many workers died since a time; who has one under way may not write it."""
+def give_up(connection: sa.Connection, trial_id: int, reason: str, finished: str) -> None:
+    """Fail a trial that is running; who has it under way may not write it.
+
+    Args:
+        finished: the time, as the store tells it.
+    """
     table, trials = schema.claims, schema.trials
-    running = sa.select(trials.c.id).where(trials.c.search_id == search_id, trials.c.state == RUNNING)
-    died = sa.and_(table.c.outcome.in_((LOST, GONE)), table.c.ended >= since, table.c.trial_id.in_(running))
-    count = sa.select(table.c.trial_id).where(died).group_by(table.c.trial_id).having(sa.func.count() >= deaths)
-    for trial_id in connection.execute(count).scalars().all():
-        own = sa.and_(table.c.trial_id == trial_id, table.c.outcome.is_(None))
-        connection.execute(sa.update(table).where(own).values(outcome=RELEASED, ended=clock()))
-        connection.execute(sa.update(trials).filter_by(id=trial_id).values(state=FAILED, reason=reason, seconds=0.0))
+    own = sa.and_(table.c.trial_id == trial_id, table.c.outcome.is_(None))
+    connection.execute(sa.update(table).where(own).values(outcome=RELEASED, ended=clock()))
+    running = sa.and_(trials.c.id == trial_id, trials.c.state == RUNNING)
+    failed = {"state": FAILED, "reason": reason, "seconds": 0.0, "finished": finished}
+    connection.execute(sa.update(trials).where(running).values(**failed))
 
 
 def end_claim(connection: sa.Connection, claim: Claim, outcome: str) -> None:
@@ -192,9 +207,7 @@ def store_running(connection: sa.Connection, search_id: int, new: Sequence[NewTr
     """Store trials as running, those whose numbers are taken left out; how many."""
     if not new:
         return 0
-    from results.store import now as today
-
-    common = {"search_id": search_id, "state": RUNNING, "created": today()}
+    common = {"search_id": search_id, "state": RUNNING, "created": utc_now()}
     rows = [{each.name: getattr(trial, each.name) for each in fields(NewTrial)} | common for trial in new]
     return _insert_if_free(connection, schema.trials, rows)
 
@@ -212,19 +225,21 @@ def workers(connection: sa.Connection, search_id: int | None = None) -> list[Wor
     return [WorkerRow(*row) for row in connection.execute(query)]
 
 
-def _others(connection: sa.Connection, worker_id: int, search_id: int) -> tuple[dict[int, str], bool]:
-    """Dead workers of the search, each with how that is known; whether another lives."""
+def _others(
+    connection: sa.Connection, worker_id: int, search_id: int, believe_silence: bool
+) -> tuple[dict[int, str], int]:
+    """Dead workers of the search, each with how that is known; how many others live."""
     table = schema.workers.c
     silent = sa.or_(table.left.is_not(None), clock() - table.heartbeat > table.patience)
-    query = sa.select(table.id, table.identity, silent).where(table.search_id == search_id, table.id != worker_id)
-    dead, others = {}, False
-    for other, its_identity, is_silent in connection.execute(query):
+    query = sa.select(table.id, table.identity, silent, table.left).where(table.search_id == search_id)
+    dead, others = {}, 0
+    for other, its_identity, is_silent, left in connection.execute(query.where(table.id != worker_id)):
         if is_gone(its_identity):
             dead[other] = GONE
-        elif is_silent:
+        elif is_silent and (believe_silence or left is not None):
             dead[other] = LOST
         else:
-            others = True
+            others += 1
     return dead, others
 
 
@@ -237,16 +252,19 @@ def _attempts(connection: sa.Connection, trial_ids: Sequence[int]) -> dict[int, 
     return found
 
 
-def _is_free(connection: sa.Connection, before: Sequence[Any], dead: dict[int, str]) -> bool:
-    """Whether nobody's attempt is open, or the one that is open could be ended because its worker is dead.
+def _may_be_free(before: Sequence[Any], dead: dict[int, str]) -> bool:
+    """Whether nobody's attempt is open, or its worker is dead."""
+    return not before or before[-1].outcome is not None or before[-1].worker_id in dead
+
+
+def _end_dead(connection: sa.Connection, before: Sequence[Any], dead: dict[int, str]) -> bool:
+    """End the open attempt of a dead worker; False where it is none any more.
 
     Its worker may have given a sign of life since: the database looks once more.
     """
     if not before or before[-1].outcome is not None:
         return True
     open_claim, table = before[-1], schema.claims
-    if open_claim.worker_id not in dead:
-        return False
     how, worker = dead[open_claim.worker_id], schema.workers.c
     own = [table.c.trial_id == open_claim.trial_id, table.c.attempt == open_claim.attempt, table.c.outcome.is_(None)]
     if how == LOST:

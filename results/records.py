@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +13,11 @@ SEARCH, IMPORT, CONFIRM, ENSEMBLE = "search", "import", "confirm", "ensemble"  #
 SPLITS = ("train", "valid", "test")
 MEMBERS = "members"  # in an ensemble's configuration: [{"search": name, "trial": number, "picks": how often}, ...]
 EXPECTED_AUC = "auc_expected"  # of an ensemble, by study on valid: its AUC without the luck of having been chosen
+
+
+def utc_now() -> str:
+    """The time, UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True)

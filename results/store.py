@@ -11,9 +11,7 @@ from typing import Any
 
 from results.connection import open_engine
 from results.reading import Reading
-from results.writing import Writing, now
-
-__all__ = ["Store", "now"]
+from results.writing import Writing
 
 
 class Store(Reading, Writing):

@@ -4,22 +4,27 @@ import contextlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from plumbing.errors import StoreError
 from results import schema
-from results.claims import Claim, end_claim
+from results.claims import Claim, TrialTakenOver, end_claim
 from results.reading import search_named
 from results.reconnect import Database
-from results.records import FAILED, RUNNING, ImageList, Measure, NewSearch, NewTrial, Search, Trial, TrialResult
-
-
-def now() -> str:
-    """The time, UTC, ISO 8601 to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+from results.records import (
+    FAILED,
+    RUNNING,
+    ImageList,
+    Measure,
+    NewSearch,
+    NewTrial,
+    Search,
+    Trial,
+    TrialResult,
+    utc_now,
+)
 
 
 class Writing(Database):
@@ -64,7 +69,7 @@ class Writing(Database):
 
     def start_trials(self, search_id: int, new: Sequence[NewTrial]) -> list[Trial]:
         """Store trials as running, in one transaction."""
-        common = {"search_id": search_id, "state": RUNNING, "created": now()}
+        common = {"search_id": search_id, "state": RUNNING, "created": utc_now()}
         rows = [{each.name: getattr(trial, each.name) for each in fields(NewTrial)} | common for trial in new]
         if not rows:
             return []
@@ -103,7 +108,7 @@ class Writing(Database):
             "model_path": result.model_path,
             "first_epoch": result.first_epoch,
             "found_parameters": result.found_parameters,
-            "finished": now(),
+            "finished": utc_now(),
         }
         if result.configuration is not None:
             values["configuration"] = result.configuration
@@ -112,7 +117,7 @@ class Writing(Database):
         def work(connection: sa.Connection) -> None:
             if claim is not None:
                 end_claim(connection, claim, result.state)
-            _leave_running(connection, trial_id, values)
+            _leave_running(connection, trial_id, values, claim)
             insert_history(connection, trial_id, result.history)
             insert_measures(connection, trial_id, result.measures)
             insert_probabilities(connection, trial_id, result.probabilities)
@@ -124,12 +129,12 @@ class Writing(Database):
 
         Raises: StoreError where the trial is not running; TrialTakenOver as `finish_trial`.
         """
-        values = {"state": FAILED, "reason": reason, "seconds": seconds, "finished": now()}
+        values = {"state": FAILED, "reason": reason, "seconds": seconds, "finished": utc_now()}
 
         def work(connection: sa.Connection) -> None:
             if claim is not None:
                 end_claim(connection, claim, FAILED)
-            _leave_running(connection, trial_id, values)
+            _leave_running(connection, trial_id, values, claim)
 
         self.write(work)
 
@@ -169,7 +174,7 @@ class Writing(Database):
         def work(connection: sa.Connection) -> Search:
             search = _insert_search(connection, new)
             for number, (trial, history) in enumerate(rows):
-                owned = {"search_id": search.id, "number": number, "created": now()}
+                owned = {"search_id": search.id, "number": number, "created": utc_now()}
                 insert_history(connection, _insert(connection, schema.trials, trial | owned), history or {})
             for entry in unplaced:
                 connection.execute(sa.insert(schema.unplaced).values(search_id=search.id, **entry))
@@ -182,16 +187,18 @@ class Writing(Database):
 
 
 def _insert_search(connection: sa.Connection, new: NewSearch) -> Search:
-    values = {each.name: getattr(new, each.name) for each in fields(NewSearch)} | {"created": now()}
+    values = {each.name: getattr(new, each.name) for each in fields(NewSearch)} | {"created": utc_now()}
     _insert(connection, schema.searches, values)
     stored = search_named(connection, new.name)
     assert stored is not None
     return stored
 
 
-def _leave_running(connection: sa.Connection, trial_id: int, values: dict[str, Any]) -> None:
+def _leave_running(connection: sa.Connection, trial_id: int, values: dict[str, Any], claim: Claim | None) -> None:
     running = sa.and_(schema.trials.c.id == trial_id, schema.trials.c.state == RUNNING)
     if connection.execute(sa.update(schema.trials).where(running).values(**values)).rowcount != 1:
+        if claim is not None:  # it was given up meanwhile
+            raise TrialTakenOver(f"trial {claim.trial.number} is not running any more; this result is not written")
         raise StoreError(f"trial {trial_id} is not running: another process ended it; its result stays")
 
 

@@ -26,12 +26,20 @@ if TYPE_CHECKING:  # loaded where they are used: --help needs none of them
 
 COMMAND = "search.campaign"
 
+REPORT = """
+import sys
+from plumbing.command import run_command
+from reports.build import main
+store = sys.stdin.readline().rstrip("\\n")
+sys.exit(run_command("reports.build", main, ["--store", store, "--out", sys.argv[1]]))
+"""
+
 
 def main(arguments: Sequence[str]) -> int:
     """The command; see the module's head."""
     options = _parser().parse_args(arguments)
 
-    from results.connection import DEFAULT_URL, hide_password
+    from results.connection import DEFAULT_URL, without_password
     from search.campaigns.checked import check
     from search.campaigns.file import read_campaign
 
@@ -44,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.explain:
         print(explain(campaign, store))
         return 0
-    again = shlex.join(["python", "-m", COMMAND, *arguments]).replace(store, hide_password(store))
+    again = shlex.join(["python", "-m", COMMAND, *without_password(arguments, store)])
     try:
         return run(campaign, store, workers)
     except KeyboardInterrupt:
@@ -138,10 +146,17 @@ def _report_command(store: str, out: Path) -> list[str]:
 def _build_report(out: Path, store: str) -> str:
     """Build the report of the store; why that failed, empty where it did not.
 
-    In a process: `search` may not import `reports`, which reads what searches leave behind.
+    In a process: `search` may not import `reports`, which reads what searches leave behind. It is given the store by
+    standard input: a password is not for who lists processes.
     """
-    command = [sys.executable, *_report_command(store, out)[1:]]
-    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", REPORT, str(out)],
+        input=f"{store}\n",
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     lines = ended.stderr.splitlines()
     return "" if ended.returncode == 0 else lines[-1] if lines else f"exit code {ended.returncode}"
 

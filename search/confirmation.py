@@ -92,6 +92,7 @@ def confirm(run: SearchRun, best: int, batch_trials: int) -> None:
                 checkpoints=Checkpoints(run.checkpoints.folder / CONFIRM),  # the search's own are for its promotions
                 trials=len(ended | wanted),
                 stopping=replace(run.stopping, no_gain=None),
+                asynchronous=False,
                 ends_on_failures=False,  # that a trial fails under other seeds is what was asked
             )
         )

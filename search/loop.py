@@ -7,6 +7,8 @@ transaction; the engine is told when the batch has ended.
 
 import ctypes
 import gc
+import hashlib
+import json
 import sys
 import threading
 import time
@@ -29,6 +31,7 @@ from results.records import FINISHED, RUNNING, NewTrial, Search, Trial
 from results.store import Store
 from results.trained_kind import add_trained_kind, in_card
 from search.engines import Engine, Proposal
+from search.engines.tried import key_of
 from search.models import ModelKeeper, best_trials
 from search.progress import SearchProgress
 from search.stopping import Clock, Stopping, reason_to_stop
@@ -81,6 +84,8 @@ def run_search(run: SearchRun) -> None:
     """
     known = run.store.trials(run.search.id)
     run.keeper.tidy()
+    if run.alone:
+        run.checkpoints.only_under_way({trial.number for trial in known if trial.state == RUNNING})
     best, setting = best_trials(known, 1), run.setting
     done = sum(trial.state != RUNNING for trial in known)
     bar = SearchProgress(
@@ -116,7 +121,7 @@ def _feed(run: SearchRun, worker: Worker, known: Sequence[Trial]) -> Feed:
             order=partial(_claimed_by, run),
             reason_to_stop=lambda before: reason_to_stop(run.stopping, before, run.setting.epochs),
             tidy=run.keeper.tidy,
-            told=lambda: run.checkpoints.keep_only(run.engine.may_go_on()),
+            told=lambda last: run.checkpoints.keep_only(run.engine.may_go_on(), last),
             ends_on_failures=run.ends_on_failures,
             alone=run.alone,
         ),
@@ -248,14 +253,15 @@ def _attempt(run: SearchRun, work: Work, after_epoch: AfterEpoch) -> Attempt:
     """Train the proposal, from where a worker that died had come to."""
     start, proposal = time.monotonic(), work.proposal
     first = None if proposal.continues is None else run.checkpoints.load(proposal.continues, _tell)
-    came_to = run.checkpoints.under_way(proposal.number, _tell) if work.claim.attempt > 1 else None
+    of = _mark(run, work.claim.trial)
+    came_to = run.checkpoints.under_way(proposal.number, of, _tell) if work.claim.attempt > 1 else None
     task = Task(
         configuration=proposal.configuration,
         epochs=proposal.epochs or run.setting.epochs,
         begin=came_to or first,
         first_epoch=first.epochs if first else 0,
         resumable=proposal.resumable,
-        keep=partial(run.checkpoints.keep_under_way, proposal.number),
+        keep=partial(run.checkpoints.keep_under_way, proposal.number, of),
     )
     try:
         trained = run_trial(run.setting, task, after_epoch, partial(run.engine.prunes, proposal.number))
@@ -265,6 +271,12 @@ def _attempt(run: SearchRun, work: Work, after_epoch: AfterEpoch) -> Attempt:
         reason = f"out of memory: {(str(error).splitlines() or [''])[0]}"
         return Attempt(None, reason, time.monotonic() - start)
     return Attempt(trained, "", time.monotonic() - start)
+
+
+def _mark(run: SearchRun, trial: Trial) -> str:
+    """What tells a trial from one of the same number in another search of the same name."""
+    told = [run.search.created, run.search.data_hash, trial.created, trial.seed, key_of(trial.configuration)]
+    return hashlib.blake2b(json.dumps(told).encode(), digest_size=16).hexdigest()
 
 
 def _tell(line: str) -> None:

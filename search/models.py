@@ -95,6 +95,7 @@ class ModelKeeper:
 
         The file of a trial under way stays: a worker may have written it, and be about to store its result.
         """
+        files = list(self.folder.glob("[0-9]*.keras"))  # before the trials: none of one that is begun after
         trials = self.store.trials(self.search.id)
         best = {trial.number for trial in best_trials(trials, self.count)}
         for trial in trials:
@@ -102,6 +103,6 @@ class ModelKeeper:
                 self.store.forget_model(trial.id)
         under_way = {trial.number for trial in trials if trial.state == RUNNING}
         kept = {Path(trial.model_path).name for trial in trials if trial.model_path and trial.number in best}
-        for path in self.folder.glob("[0-9]*.keras"):
+        for path in files:
             if path.name not in kept and int(path.stem.partition("-")[0]) not in under_way:
                 path.unlink(missing_ok=True)

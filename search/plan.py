@@ -189,9 +189,9 @@ def _kind(search: Search) -> str:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Store]:
-    """The store, made where it is not there, closed at the end."""
-    store = Store.open(url, create=True)
+def opened(url: str, has_worked: bool = False) -> Iterator[Store]:
+    """The store, made where it is not there, closed at the end; `has_worked`: a server that is away is waited for."""
+    store = Store.open(url, create=True, has_worked=has_worked)
     try:
         yield store
     finally:

@@ -52,7 +52,10 @@ def prepare(plan: Plan, command: str, worker: Joining | None = None) -> Iterator
     if plan.known is not None:
         _check_unchanged(plan.known, plan.settings(dataset.data_hash))
     folder = folder_of(options.name, options.store, options.runs)
-    with nullcontext() if worker else only_one(options.name, folder), opened(options.store) as store:
+    with (
+        nullcontext() if worker else only_one(options.name, folder),
+        opened(options.store, worker is not None) as store,
+    ):
         check_clock(store)
         if worker is None:
             remove_stale_temporaries(options.runs)

@@ -5,6 +5,7 @@
 It ends when the search has its trials. It may be killed at any time: others take up what it had under way.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from plumbing.command import CommandParser, Interrupted, positive, run_command
-from plumbing.errors import StoreError
+from plumbing.errors import StoreError, UsageError
 from results.claims import PATIENCE
 from results.connection import DEFAULT_URL
 from search.interrupt import prompt_interrupt
-from search.workers.limits import Share, keep_to
+from search.workers.limits import LEAST_GIB, Share, keep_to
+
+MOST_GIB = 1e6
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -60,6 +63,8 @@ def work(name: str, store: str, given: dict[str, Any], quiet: bool) -> int:
 def _store_of_parent() -> str:
     """The store's URL from the first line of standard input; when that ends, whoever began this worker is gone."""
     url = sys.stdin.readline().strip()
+    if not url:
+        raise UsageError("--store -: standard input gave no URL; give one, or name the store")
 
     def end_with_parent() -> None:
         sys.stdin.read()
@@ -70,7 +75,20 @@ def _store_of_parent() -> str:
 
 
 def _cores(text: str) -> list[int]:
-    return [int(each) for each in text.split(",")]
+    """An argparse type: numbers of cores that this process may use."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdigit() and int(part) in allowed for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} are no cores to use; give some of {sorted(allowed)}, as 0,1")
+    return [int(part) for part in parts]
+
+
+def _memory(text: str) -> float:
+    """An argparse type: GiB that a worker can live with."""
+    gib = positive(text)
+    if not LEAST_GIB <= gib <= MOST_GIB:
+        raise argparse.ArgumentTypeError(f"{text} is not from {LEAST_GIB:g} to {MOST_GIB:g} GiB")
+    return gib
 
 
 def _parser() -> CommandParser:
@@ -88,7 +106,7 @@ def _parser() -> CommandParser:
         help="of silence, after which others take over what this worker has under way")  # fmt: skip
     add("--label", metavar="TEXT", help="by which search.run knows the workers that it begins")
     add("--cpus", type=_cores, metavar="LIST", help="cores to use, such as 0,1; default: all that are allowed")
-    add("--memory-gib", type=positive, metavar="G", help="most memory of its own")
+    add("--memory-gib", type=_memory, metavar="G", help="most memory of its own")
     add("--gpu", metavar="N", help="the GPU to use, as in CUDA_VISIBLE_DEVICES")
     return parser
 

@@ -28,7 +28,7 @@ def main() -> int:
 
 def _end_with_the_campaign() -> None:
     sys.stdin.read()
-    if os.getpgrp() == os.getpid():  # as the campaign starts it: workers are in the group
+    if os.getpgrp() == os.getpid():  # as the campaign starts it; workers end as their standard input does
         os.killpg(0, signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
 

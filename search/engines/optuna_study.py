@@ -88,8 +88,9 @@ class StoredStudy:
         """
         self.url, self.name = request.url, request.name
         shown = f"--store {hide_password(request.url)}"
-        try:
-            with alone(request.url, TABLES, wait=True) as held:
+
+        def once() -> None:
+            with alone(request.url, TABLES, wait=True) as held, _own_errors():
                 if not held:
                     raise StoreError(
                         f"{shown}: another process has been making Optuna's tables for {PATIENCE_SECONDS:g} s; end it"
@@ -98,9 +99,15 @@ class StoredStudy:
                 self.study = optuna.create_study(
                     storage=self.storage, study_name=request.name, direction="maximize", load_if_exists=True
                 )
-        except (RuntimeError, SQLAlchemyError) as error:
+                self.trials = self.study.get_trials(deepcopy=False)
+
+        try:
+            if request.fresh:
+                once()
+            else:  # it was there before: a server that is away is waited for
+                persistently(once, sa.make_url(request.url))
+        except (RuntimeError, optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
             raise StoreError(f"{shown}: Optuna cannot open it: {error}; give another store") from None
-        self.trials = self.study.get_trials(deepcopy=False)
         if request.fresh and self.trials:
             raise StoreError(
                 f"an Optuna study named {request.name}, not ours, is in the store already; give another --name"

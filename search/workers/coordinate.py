@@ -3,19 +3,23 @@
 import math
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from plumbing.errors import SearchFailed, UserError
 from results import claims
-from results.records import RUNNING
+from results.records import RUNNING, utc_now
 from search.loop import SearchRun
 from search.models import best_trials
 from search.progress import SearchProgress
 
 LOOK_SECONDS = 0.5
+LAST_SECONDS = 60.0  # that workers have to end by themselves once all trials have ended
 DEATHS = 3  # of a trial's workers, after which it is failed; of workers that had begun nothing, after which all end
 INTERRUPTED = 130
+AWAY = -1000  # a process's code where it did not die itself, but was lost with its node
 OWN = "search.worker: "  # what a worker's own last line begins with
 
 
@@ -29,7 +33,7 @@ class Process(Protocol):
     label: str
 
     def code(self) -> int | None:
-        """How it ended, as an exit code, negative for a signal; None while it runs."""
+        """How it ended, as an exit code, negative for a signal, or AWAY; None while it runs."""
 
     def said(self) -> str:
         """The last line of its stderr."""
@@ -58,9 +62,10 @@ def coordinate(run: SearchRun, start: Callable[[int, str], Process], workers: in
 class _Coordination:
     def __init__(self, run: SearchRun, start: Callable[[int, str], Process]) -> None:
         self.run, self.start = run, start
-        self.since = run.store.read(claims.now)
+        self.killed_by = Counter[int]()  # trial id -> workers that died of it, or beside it
         self.processes: dict[int, Process] = {}
         self.deaths = 0
+        self.complete_at = time.monotonic()
         trials = run.store.trials(run.search.id)
         self.ended = {trial.number for trial in trials if trial.state != RUNNING}
         best = best_trials(trials, 1)
@@ -75,7 +80,7 @@ class _Coordination:
             try:
                 for place in places:
                     self.processes[place] = self.start(place, uuid.uuid4().hex)
-                while self.processes:
+                while self.processes and not self._is_overdue():
                     time.sleep(LOOK_SECONDS)
                     self._show()
                     for place, process in list(self.processes.items()):
@@ -84,6 +89,12 @@ class _Coordination:
                 for process in self.processes.values():
                     process.stop()
             self._show()
+
+    def _is_overdue(self) -> bool:
+        """Whether all trials ended some time ago, and who is left is stopped, or waits for a place at Ray."""
+        if len(self.ended) < self.run.trials:
+            self.complete_at = time.monotonic()
+        return time.monotonic() - self.complete_at > LAST_SECONDS
 
     def _show(self) -> None:
         """Tell of the trials that ended since."""
@@ -114,17 +125,21 @@ class _Coordination:
             self.run.setting.source.cache.ledger.add(**told["features"])
 
     def _died(self, process: Process, code: int) -> None:
-        """A worker died: give its trials back, and fail those that its like died of three times.
+        """A worker died: give its trials back, and fail one that workers died of three times.
 
         Raises: SearchFailed where workers keep dying without having begun one.
         """
-        how = f"by signal {-code}" if code < 0 else process.said() or f"with exit code {code}"
-        store, search_id = self.run.store, self.run.search.id
+        how = f"by signal {-code}" if AWAY < code < 0 else process.said() or f"with exit code {code}"
+        store = self.run.store
         under_way, had = store.write(lambda connection: claims.reap(connection, process.label))
         self.bar.console.print(f"a worker died ({how}): another takes up its trials", markup=False)
-        if under_way:
-            reason = f"its worker died {DEATHS} times, at last {how} (out of memory?)"
-            store.write(lambda connection: claims.give_up(connection, search_id, self.since, DEATHS, reason))
+        if code == AWAY:
+            return
+        self.killed_by.update(under_way)
+        reason = f"its worker died {DEATHS} times, at last {how} (out of memory?)"
+        for trial_id in under_way:
+            if self.killed_by[trial_id] >= DEATHS:
+                store.write(partial(claims.give_up, trial_id=trial_id, reason=reason, finished=utc_now()))
         self.deaths = 0 if had else self.deaths + 1
         if self.deaths >= DEATHS:
             raise SearchFailed(f"workers die before they begin a trial, the last {how} (out of memory?)")

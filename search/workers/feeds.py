@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from plumbing.errors import SearchFailed
-from results.claims import Claim
+from results.claims import Claim, Wish
 from results.records import FAILED, RUNNING, NewTrial, Trial
 from results.store import Store
 from search.engines import Engine, Proposal
@@ -40,9 +40,10 @@ class Source:
 
     Attributes:
         trials: so many in all. objective: the metric that engines are told by epoch.
-        row: of a proposal, the trial to be stored. order: by which a batch is claimed, the smallest first.
+        row: of a proposal, the trial to be stored. order: by which a batch is claimed, the smallest first; above 0 are
+            those that train one after another.
         reason_to_stop: of the trials that a new proposal may know, why none is to be made.
-        tidy, told: called when trials of this process have ended, before and after the engine is told of them.
+        tidy: called when trials of this process have ended. told: when the engine knows of them, with the last number.
         alone: no other workers are expected. ends_on_failures: whether three failures in a row for one reason end it.
     """
 
@@ -57,7 +58,7 @@ class Source:
     order: Callable[[Proposal], float]
     reason_to_stop: Callable[[Sequence[Trial]], str | None]
     tidy: Callable[[], None]
-    told: Callable[[], None]
+    told: Callable[[int], None]
     ends_on_failures: bool
     alone: bool
 
@@ -129,6 +130,14 @@ class _Known:
             self.fresh.add(trial.number)
             self.see([trial])
 
+    def take(
+        self, numbers: Sequence[int], new: Sequence[NewTrial], most: int, all_if_alone: bool = False
+    ) -> list[Claim]:
+        """Claim trials; none beside one that workers died of."""
+        if any(work.claim.suspect for work in self.mine.values()):
+            return []
+        return self.source.worker.take(Wish(numbers, new, most, all_if_alone, idle=not self.mine))
+
     def has_lost(self, work: Work) -> bool:
         return self.source.worker.has_lost(work.claim)
 
@@ -194,8 +203,10 @@ class BatchFeed(_Known):
     def _claim(self, left: Sequence[Proposal], most: int) -> list[Work]:
         """Claim of what is left of the batch."""
         wanted = sorted(left, key=self.source.order)
+        if not self.source.alone and self.source.order(wanted[0]) > 0:
+            most = 1  # of those that train one after another
         new = [self.source.row(each) for each in self._batch if each.number not in self.begun]
-        claims = self.source.worker.take([each.number for each in wanted], new, most, self.source.alone)
+        claims = self.take([each.number for each in wanted], new, most, self.source.alone)
         self.see([claim.trial for claim in claims])
         self._let_stored_stand()
         return self.work(claims, {each.number: each for each in self._batch})
@@ -215,7 +226,7 @@ class BatchFeed(_Known):
             self.source.tidy()
         self.tell(numbers)
         if fresh:  # an engine that is still being told what ended before knows of fewer
-            self.source.told()
+            self.source.told(numbers[-1])
         self._batch = []
         self.check_failures(numbers)
 
@@ -255,7 +266,7 @@ class AsynchronousFeed(_Known):
     def _taken_over(self, most: int) -> list[Work]:
         """Trials that were begun, and that nobody has under way any more."""
         running = [number for number in sorted(self.begun) if number not in self.ended and number not in self.mine]
-        claims = self.source.worker.take(running, [], most) if running and self.may_claim() else []
+        claims = self.take(running, [], most) if running and self.may_claim() else []
         return self.work(claims, {claim.trial.number: self._again(claim.trial.number) for claim in claims})
 
     def _again(self, number: int) -> Proposal:
@@ -282,7 +293,7 @@ class AsynchronousFeed(_Known):
             self.over, self.why = len(self.ended) == len(self.begun), ALL_TRIED
             return []
         row = replace(source.row(proposal), knows=compact(known))
-        claims = source.worker.take([number], [row], 1)
+        claims = self.take([number], [row], 1)
         self.see([claim.trial for claim in claims])
         as_made = all(claim.trial.knows == row.knows for claim in claims)
         return self.work(claims, {number: proposal if as_made else self._again(number)} if claims else {})

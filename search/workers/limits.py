@@ -90,8 +90,17 @@ def free_memory_gib() -> float | None:
         return None
     kib = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     most, used = _bytes(CGROUP / "memory.max"), _bytes(CGROUP / "memory.current")
-    inside = kib * 1024 if most is None else max(most - (used or 0), 0)
+    inside = kib * 1024 if most is None else max(most - (used or 0) + _cached_files(), 0)
     return min(kib * 1024, inside) / GIB
+
+
+def _cached_files() -> int:
+    """Bytes of files that a container's use counts, and that it gives up when memory is wanted."""
+    try:
+        lines = (CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
 
 
 def _cores() -> list[int]:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,9 @@ class LocalWorker:
         for reader in self.readers:
             reader.start()
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{store}\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has died already
+            self.process.stdin.write(f"{store}\n")
+            self.process.stdin.flush()
 
     def code(self) -> int | None:
         """None while it runs."""
@@ -107,7 +109,8 @@ class LocalWorker:
             reader.join()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert pipe is not None
-            pipe.close()
+            with suppress(BrokenPipeError):
+                pipe.close()
 
     def _relay(self, name: str) -> None:
         assert self.process.stderr is not None

@@ -6,13 +6,15 @@ workers had under way since their last checkpoint: the store knows the rest, and
 
 import json
 import logging
+import math
 import os
+import random
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +24,7 @@ import search
 from plumbing.errors import UsageError
 from search.loop import SearchRun
 from search.options import Options
-from search.workers.coordinate import coordinate, remaining
+from search.workers.coordinate import AWAY, coordinate, remaining
 from search.workers.limits import GIB, Share
 from search.workers.local import arguments
 
@@ -96,11 +98,11 @@ def connected(options: Options) -> Iterator[None]:
 def _check_address(address: str) -> None:
     """Raises: UsageError where nobody listens there: Ray itself would try for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
-    if address == LOCAL or not port.isdigit():
+    if address == LOCAL or not (port.isascii() and port.isdigit()):
         return
     try:
-        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-    except OSError as error:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
         raise _no_cluster(address, error) from None
 
 
@@ -150,9 +152,8 @@ class RayWorker:
         import ray
 
         self.label = label
-        threads = {"OMP_NUM_THREADS": str(max(int(needs.cpus), 1))}
         task = ray.remote(max_retries=0)(work).options(name=f"search.worker {label}", **needs.as_ray())
-        self.task = task.remote(store, given, str(Path.cwd()), threads)
+        self.task = task.remote(store, given, str(Path.cwd()), math.ceil(needs.cpus))
         self._said = ""
         self._told: Mapping[str, Any] | None = None
 
@@ -165,9 +166,9 @@ class RayWorker:
             return None
         try:
             code, self._said, self._told = ray.get(self.task)
-        except ray.exceptions.RayError as error:  # node, worker or memory lost
+        except ray.exceptions.RayError as error:
             self._said = (str(error).splitlines() or [type(error).__name__])[0]
-            return CRASHED
+            return CRASHED if isinstance(error, ray.exceptions.OutOfMemoryError) else AWAY
         return int(code)
 
     def said(self) -> str:
@@ -185,18 +186,22 @@ class RayWorker:
         ray.cancel(self.task, force=True)
 
 
-def work(
-    store: str, given: list[str], folder: str, environment: Mapping[str, str]
-) -> tuple[int, str, Mapping[str, Any] | None]:
+def some_cores(count: int) -> list[int]:
+    """So many of this node's cores, drawn, as Ray counts CPUs but names none; all where there are no more."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return cores if len(cores) <= count else sorted(random.SystemRandom().sample(cores, count))
+
+
+def work(store: str, given: list[str], folder: str, cpus: int) -> tuple[int, str, Mapping[str, Any] | None]:
     """Be a Ray task: run a worker to its end; its exit code, its last line of stderr, what it said of itself."""
+    cores = some_cores(cpus)
     with subprocess.Popen(
-        [sys.executable, *given],
+        [sys.executable, *given, *(["--cpus", ",".join(map(str, cores))] if cores else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder if Path(folder).is_dir() else None,
-        env={**os.environ, **environment},
     ) as process:
         assert process.stdin is not None
         assert process.stderr is not None
@@ -204,8 +209,9 @@ def work(
         out: list[str] = []
         reader = threading.Thread(target=lambda: out.extend(process.stdout or ()), daemon=True)
         reader.start()
-        process.stdin.write(f"{store}\n")
-        process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has died already
+            process.stdin.write(f"{store}\n")
+            process.stdin.flush()
         said = ""
         for line in process.stderr:
             said = line.rstrip("\n")[:KEPT_LINE]

@@ -1,14 +1,15 @@
 """This process as a worker of a search: it gives signs of life, claims trials, and hears which were taken from it."""
 
+import math
 import threading
-from collections.abc import Sequence
+import time
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 
 from plumbing.errors import StoreError
 from results import claims
-from results.claims import BEATS, PATIENCE, Claim
-from results.records import NewTrial
+from results.claims import BEATS, PATIENCE, Claim, Wish
 from results.store import Store
 
 
@@ -29,6 +30,7 @@ class Worker:
         self.id = self.store.write(
             lambda connection: claims.join(connection, self.search_id, self.patience, self.label)
         )
+        self._touched, self._cut_off = time.monotonic(), -math.inf
         self._beating = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._beating.start()
         return self
@@ -44,13 +46,10 @@ class Worker:
             with suppress(StoreError):  # what ended the block is told; silence will tell others the same
                 self._leave()
 
-    def take(
-        self, numbers: Sequence[int], new: Sequence[NewTrial], most: int, all_if_alone: bool = False
-    ) -> list[Claim]:
+    def take(self, wish: Wish) -> list[Claim]:
         """Claim trials; see `results.claims.take`."""
-        return self.store.write(
-            lambda connection: claims.take(connection, self.id, self.search_id, numbers, new, most, all_if_alone)
-        )
+        believed = replace(wish, believe_silence=self._was_in_touch())
+        return self.store.write(lambda connection: claims.take(connection, self.id, self.search_id, believed))
 
     def has_lost(self, claim: Claim) -> bool:
         """Whether a trial is known to have been taken over: the next sign of life tells."""
@@ -61,6 +60,20 @@ class Worker:
             # Where the database stays away, training goes on: the trial's end will tell whether it was taken over.
             with suppress(StoreError):
                 self._lost = self.store.write(lambda connection: claims.beat(connection, self.id))
+                self._note_touch()
+
+    def _note_touch(self) -> None:
+        if self._is_late():
+            self._cut_off = time.monotonic()
+        self._touched = time.monotonic()
+
+    def _is_late(self) -> bool:
+        """Whether the last sign of life is longer ago than it should be."""
+        return time.monotonic() - self._touched > 2 * self.patience / BEATS
+
+    def _was_in_touch(self) -> bool:
+        """Whether this worker was in touch all along; else the others' silence may be the database's or its own."""
+        return not self._is_late() and time.monotonic() - self._cut_off > self.patience
 
     def _leave(self) -> None:
         self.store.write(lambda connection: claims.leave(connection, self.id))

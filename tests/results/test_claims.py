@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 
 from plumbing.processes import identity
 from results import claims, schema
-from results.claims import GONE, LOST, RELEASED, Claim, TrialTakenOver
+from results.claims import GONE, LOST, RELEASED, Claim, TrialTakenOver, Wish
 from results.records import FAILED, FINISHED, RUNNING, NewTrial, Search, TrialResult
 from results.store import Store
 from tests.postgres import ON_POSTGRESQL
@@ -21,11 +22,9 @@ def join(store: Store, search: Search, patience: float = 60.0) -> int:
     return store.write(lambda connection: claims.join(connection, search.id, patience))
 
 
-def take(
-    store: Store, worker: int, search: Search, new: list[NewTrial], most: int = 1, all_if_alone: bool = False
-) -> list[Claim]:
-    numbers = [each.number for each in new]
-    return store.write(lambda connection: claims.take(connection, worker, search.id, numbers, new, most, all_if_alone))
+def take(store: Store, worker: int, search: Search, new: list[NewTrial], most: int = 1, **more: bool) -> list[Claim]:
+    wish = Wish([each.number for each in new], new, most, **more)
+    return store.write(lambda connection: claims.take(connection, worker, search.id, wish))
 
 
 def silent(store: Store, worker: int) -> None:
@@ -81,15 +80,16 @@ def test_configuration_that_was_stored_first_stands(
 
 
 def test_many_workers_at_once_claim_each_trial_once(
-    store: Store, search: Search, new_trial: Callable[..., NewTrial]
+    url: str, store: Store, search: Search, new_trial: Callable[..., NewTrial]
 ) -> None:
     wanted = [new_trial(number) for number in range(12)]
 
     def work(_: int) -> list[int]:
-        worker, mine = join(store, search), []
-        while claimed := take(store, worker, search, wanted):
-            mine += [claim.trial.number for claim in claimed]
-        return mine
+        with closing(Store.open(url)) as own:  # one store lets one thread write at a time
+            worker, mine = join(own, search), []
+            while claimed := take(own, worker, search, wanted):
+                mine += [claim.trial.number for claim in claimed]
+            return mine
 
     with ThreadPoolExecutor(6) as pool:
         found = [number for mine in pool.map(work, range(6)) for number in mine]
@@ -161,25 +161,63 @@ def test_worker_that_leaves_gives_its_trials_back(store: Store, search: Search, 
         store.fail_trial(claim.trial.id, "late", 1.0, claim)
 
 
-def test_trial_whose_workers_died_often_is_failed(store: Store, search: Search, batch: list[NewTrial]) -> None:
-    since = store.read(claims.now)
-    for _ in range(2):
-        worker = join(store, search)
-        take(store, worker, search, batch[:1])
-        silent(store, worker)
-    (last,) = take(store, join(store, search), search, batch[:1])
-    assert last.attempt == 3
-
-    def give_up(deaths: int) -> None:
-        store.write(lambda connection: claims.give_up(connection, search.id, since, deaths, "its worker died"))
-
-    give_up(3)
-    assert store.trials(search.id, 0)[0].state == RUNNING
-    give_up(2)
+def test_trial_that_is_given_up_is_failed_and_its_worker_writes_nothing(
+    store: Store, search: Search, batch: list[NewTrial], result: Callable[..., TrialResult]
+) -> None:
+    (claim,) = take(store, join(store, search), search, batch[:1])
+    give_up(store, claim)
     trial = store.trials(search.id, 0)[0]
     assert (trial.state, trial.reason) == (FAILED, "its worker died")
     with pytest.raises(TrialTakenOver):
-        store.fail_trial(last.trial.id, "late", 1.0, last)
+        store.finish_trial(claim.trial.id, result(), claim)
+
+
+def test_trial_that_ended_is_not_given_up(
+    store: Store, search: Search, batch: list[NewTrial], result: Callable[..., TrialResult]
+) -> None:
+    (claim,) = take(store, join(store, search), search, batch[:1])
+    store.finish_trial(claim.trial.id, result(), claim)
+    give_up(store, claim)
+    assert store.trials(search.id, 0)[0].state == FINISHED
+
+
+def give_up(store: Store, claim: Claim) -> None:
+    store.write(lambda connection: claims.give_up(connection, claim.trial.id, "its worker died", "2026-01-01"))
+
+
+def test_trial_that_a_worker_died_of_is_claimed_alone(store: Store, search: Search, batch: list[NewTrial]) -> None:
+    """So that it is known which trial workers die of."""
+    dead, other, third = join(store, search), join(store, search), join(store, search)
+    take(store, dead, search, batch[:1])
+    silent(store, dead)
+    assert take(store, other, search, batch[:1], idle=False) == []
+    (claim,) = take(store, third, search, batch, most=3)
+    assert (claim.trial.number, claim.suspect) == (0, True)
+
+
+def test_claims_of_a_dead_worker_are_ended_by_its_label(store: Store, search: Search, batch: list[NewTrial]) -> None:
+    worker = store.write(lambda connection: claims.join(connection, search.id, label="one"))
+    (claim,) = take(store, worker, search, batch[:1])
+    assert store.write(lambda connection: claims.reap(connection, "one")) == ([claim.trial.id], 1)
+    assert store.write(lambda connection: claims.reap(connection, "one")) == ([], 1)
+    assert store.write(lambda connection: claims.reap(connection, "none")) == ([], 0)
+    assert len(take(store, join(store, search), search, batch[:1])) == 1
+
+
+def test_silence_is_not_believed_by_a_worker_that_was_cut_off_itself(
+    store: Store, search: Search, batch: list[NewTrial]
+) -> None:
+    quiet, other = join(store, search), join(store, search)
+    take(store, quiet, search, batch[:1])
+    silent(store, quiet)
+    assert take(store, other, search, batch[:1], believe_silence=False) == []
+    assert len(take(store, other, search, batch[:1])) == 1
+
+
+def test_worker_leaves_the_others_their_share(store: Store, search: Search, batch: list[NewTrial]) -> None:
+    one, other = join(store, search), join(store, search)
+    assert len(take(store, one, search, batch, most=9)) == 2
+    assert len(take(store, other, search, batch, most=9)) == 1
 
 
 def test_workers_are_listed_with_what_they_have_under_way(store: Store, search: Search, batch: list[NewTrial]) -> None:

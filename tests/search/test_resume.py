@@ -33,7 +33,7 @@ c.store_running = lambda db, i, new: die() if any(each.number == 2 for each in n
     + """
 import search.workers.worker as w
 take = w.Worker.take
-w.Worker.take = lambda self, numbers, *more: (take(self, numbers, *more), die() if 2 in numbers else None)[0]
+w.Worker.take = lambda self, wish: (take(self, wish), die() if 2 in wish.numbers else None)[0]
 """,
     "during extraction": KILL
     + """

@@ -44,3 +44,20 @@ def test_killed_trial_goes_on_from_its_last_epoch_to_the_same_end(
     assert searcher.trials() == other.trials()
     assert searcher.models() == other.models()
     assert not list((searcher.runs / "checkpoints").rglob("*.npz"))
+
+
+def test_checkpoint_of_another_search_of_the_same_name_is_passed_over(
+    searcher: Searcher, other: Searcher, knowing: None, tmp_path: Path
+) -> None:
+    def fixed(lr: float) -> tuple[object, ...]:
+        space = searcher.space(frozen="all", optimizer="adam", units=0, lr=lr)
+        return ("--trials", 1, "--epochs", 4, "--space", space)
+
+    assert other.apart(*fixed(0.002)).code == 0
+    assert killed(searcher.apart(*fixed(0.001), before=KEEP_EACH_EPOCH + after_epoch("e == 3")))
+    (searcher.folder / "results.db").unlink()
+    assert killed(searcher.apart(*fixed(0.002), before=after_epoch("e == 1")))
+    resumed = searcher.apart(*fixed(0.002), before=note_epochs(tmp_path / "epochs"))
+    assert resumed.code == 0, resumed.err
+    assert (tmp_path / "epochs").read_text().split() == ["0", "1", "2", "3"]
+    assert searcher.trials() == other.trials()

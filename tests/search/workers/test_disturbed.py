@@ -57,12 +57,14 @@ class Workers:
         return [process for process in self.processes if process.poll() is None]
 
     def kill(self, chosen: random.Random) -> None:
-        process = chosen.choice(self.running())
+        process = self._one_at_work(chosen)
         process.kill()
         process.wait()
         joined = self._joined()
         self.processes.append(self._start())
+        deadline = time.monotonic() + LIMIT
         while self._joined() == joined:  # a worker that begins while the database is away is refused
+            assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.1)
         self.done["killed"] += 1
 
@@ -71,11 +73,28 @@ class Workers:
             return len(store.read(claims.workers))
 
     def stop_for_too_long(self, chosen: random.Random) -> None:
-        process = chosen.choice(self.running())
+        process, lost = self._one_at_work(chosen), self._lost()
         process.send_signal(signal.SIGSTOP)
-        time.sleep(2 * PATIENCE)
+        deadline = time.monotonic() + LIMIT / 4
+        while self._lost() == lost and time.monotonic() < deadline:  # until another has taken up what it had
+            time.sleep(0.1)
         process.send_signal(signal.SIGCONT)
         self.done["stopped"] += 1
+
+    def _one_at_work(self, chosen: random.Random) -> "subprocess.Popen[str]":
+        deadline = time.monotonic() + LIMIT
+        while True:
+            with closing(Store.open(self.searcher.store)) as store:
+                busy = {row.process for row in store.read(claims.workers) if row.alive and row.trials}
+            if found := [process for process in self.running() if process.pid in busy]:
+                return chosen.choice(found)
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
+
+    def _lost(self) -> int:
+        query = sa.select(sa.func.count()).select_from(schema.claims).where(schema.claims.c.outcome == LOST)
+        with closing(Store.open(self.searcher.store)) as store:
+            return int(store.read(lambda connection: connection.execute(query).scalar_one()))
 
     def end(self) -> None:
         for process in self.processes:

@@ -2,7 +2,6 @@
 
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -20,10 +19,10 @@ def test_configuration_that_another_machine_stored_first_is_trained_and_told(
     """Another library may propose otherwise for the same batch: what was stored first stands, in the study too."""
     take = Worker.take
 
-    def late(self: Worker, numbers: Any, new: Any, *more: Any) -> Any:
-        first = [replace(each, configuration={**each.configuration, "lr": 0.0015}) for each in new]
+    def late(self: Worker, wish: claims.Wish) -> list[claims.Claim]:
+        first = [replace(each, configuration={**each.configuration, "lr": 0.0015}) for each in wish.new]
         self.store.write(lambda connection: claims.store_running(connection, self.search_id, first))
-        return take(self, numbers, new, *more)
+        return take(self, wish)
 
     monkeypatch.setattr(Worker, "take", late)
     ended = searcher.here(capsys, "--trials", 3, "--batch-trials", 3, "--space", searcher.space(frozen="all"))

@@ -1,5 +1,6 @@
 """A worker that must not join is refused in one line, and the search is unhurt."""
 
+import io
 import shutil
 import subprocess
 import sys
@@ -133,3 +134,26 @@ def test_worker_whose_clock_is_hours_ahead(join: Callable[..., Ended], searcher:
     )
     line = refused(Ended(ended.returncode, ended.stdout, ended.stderr), searcher)
     assert "clock is 5.0 h ahead of the database's; set it right" in line
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--cpus", "99999", "'99999' are no cores to use"),
+        ("--cpus", "one", "'one' are no cores to use"),
+        ("--memory-gib", "0.01", "0.01 is not from 2 to 1e+06 GiB"),
+        ("--memory-gib", "1e300", "1e300 is not from 2 to 1e+06 GiB"),
+        ("--patience", "0", "0 is not above 0"),
+    ],
+)
+def test_share_that_cannot_be(option: str, value: str, told: str, capsys: Capsys) -> None:
+    assert run_command("search.worker", main, ["--name", "x", option, value]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+def test_standard_input_without_a_store(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert run_command("search.worker", main, ["--name", "x", "--store", "-"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "standard input gave no URL" in line
