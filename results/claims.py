@@ -168,7 +168,7 @@ def take(connection: sa.Connection, worker_id: int, search_id: int, wish: Wish) 
 
 
 def reap(connection: sa.Connection, label: str) -> tuple[list[int], int]:
-    """End the open attempts of the worker of that label, which has died; their trials, and how many it had had in all."""
+    """End the open attempts of the worker of that label, which has died; their trials, and how many it had in all."""
     table, dead = schema.claims, schema.workers.c
     rows = connection.execute(sa.select(dead.id, dead.identity).where(dead.label == label)).all()
     theirs = table.c.worker_id.in_([row.id for row in rows])

@@ -42,7 +42,10 @@ Capsys = pytest.CaptureFixture[str]
         (("--name", ""), "--name '': give letters"),
         (("--seed", 10**20), "is above 2147483647"),
         (("--store", "postgresql+psycopg://u@h:port/x"), "--store"),
-        (("--workers", 2), "--workers above 1"),
+        (("--workers", 8, "--sampler", "nsga2"), "--sampler nsga2 proposes whole batches"),
+        (("--workers", 8, "--engine", "keras-tuner"), "--batch-trials"),
+        (("--ray", "nowhere.invalid:6379"), "--ray nowhere.invalid:6379: no cluster there"),
+        (("--ray", "a..b:6379"), "--ray a..b:6379: no cluster there"),
         (("--engine", "vizier"), "argument --engine: invalid choice"),
     ],
 )

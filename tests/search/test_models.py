@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from results.claims import Claim
 from results.records import FINISHED, NewSearch, NewTrial, Search, TrialResult
 from results.store import Store
 from search.models import ModelKeeper, best_trials
@@ -32,7 +33,7 @@ def end(
     trial = store.start_trial(
         search.id, NewTrial(number=number, configuration={}, continues=continues, **texts, **numbers)
     )  # type: ignore[arg-type]
-    path = keeper.path_for(trial, value)
+    path = keeper.path_for(Claim(trial, 1, 0), value)
     if path is not None:
         keeper.save(lambda file: file.write_text(str(number)), path)
     nothing: dict[str, float] = {}
@@ -95,3 +96,24 @@ def test_a_write_that_fails_leaves_no_model(store: Store, search: Search, tmp_pa
     with pytest.raises(OSError, match="No space"):
         keeper.save(full, keeper.folder / "0001.keras")
     assert list(keeper.folder.iterdir()) == []
+
+
+def test_an_attempt_beside_one_that_may_still_live_has_a_file_of_its_own(
+    store: Store, search: Search, tmp_path: Path
+) -> None:
+    keeper = ModelKeeper(store, search, tmp_path / "models", 1)
+    keeper.folder.mkdir()
+    new = NewTrial(0, "x", "x", "x", "x", {}, "x", 0, 0, 0, "x")
+    trial = store.start_trial(search.id, new)
+    first, second = Claim(trial, 1, 0), Claim(trial, 2, 1, shared=True)
+    paths = [keeper.path_for(claim, 0.5) for claim in (first, second, Claim(trial, 2, 1))]
+    assert [path.name for path in paths if path] == ["0000.keras", "0000-2.keras", "0000.keras"]
+    for path in paths[:2]:
+        assert path is not None
+        path.touch()
+    keeper.tidy()
+    assert len(list(keeper.folder.iterdir())) == 2  # the trial is under way
+    result = TrialResult(FINISHED, 0.5, {"val_auc": [0.5]}, 0, None, 1.0, {}, (), {}, str(paths[1]))
+    store.finish_trial(trial.id, result)
+    keeper.tidy()
+    assert [path.name for path in keeper.folder.iterdir()] == ["0000-2.keras"]

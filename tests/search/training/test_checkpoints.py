@@ -349,12 +349,12 @@ def test_invariant_7_what_is_pickled_in_a_checkpoint_is_not_loaded(
 def test_only_the_checkpoints_that_may_go_on_are_kept(checkpoints: Checkpoints) -> None:
     for number in (0, 3, 12, 12345):
         checkpoints.save(number, SMALL)
-    checkpoints.keep_only({3, 12345, 99})
+    checkpoints.keep_only({3, 12345, 99}, 99999)
     assert sorted(path.name for path in checkpoints.folder.iterdir()) == ["0003.npz", "12345.npz"]
-    checkpoints.keep_only(())
+    checkpoints.keep_only((), 99999)
     assert list(checkpoints.folder.iterdir()) == []
 
 
 def test_keeping_none_where_there_was_no_checkpoint_makes_no_folder(checkpoints: Checkpoints) -> None:
-    checkpoints.keep_only(())
+    checkpoints.keep_only((), 99999)
     assert not checkpoints.folder.exists()
