@@ -24,7 +24,7 @@ check: .venv/installed-dev
 # What it costs, beside the rivals in benchmarks/rivals; needs ../shared/radiographs or $$RADIOGRAPHS, ApacheBench (apache2-utils), and some six hours.
 bench: .venv/installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
-	for name in extraction cache_fill heads exactness searches shares scaling memory views engines search_quality parallel winners_curse reports gradcam strangers routing winner agreement predictions latency; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in extraction cache_fill heads exactness searches shares scaling memory views engines search_quality parallel winners_curse reports gradcam strangers routing winner agreement predictions store_sizes scale overhead scale_simulation latency; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .

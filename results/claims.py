@@ -147,8 +147,11 @@ def take(connection: sa.Connection, worker_id: int, search_id: int, wish: Wish) 
     trials = sorted((Trial(**row) for row in rows), key=lambda trial: places[trial.number])
     if not trials:
         return []
-    dead, others = _others(connection, worker_id, search_id, wish.believe_silence)
     attempts = _attempts(connection, [trial.id for trial in trials])
+    dead: dict[int, str] = {}
+    others = 0
+    if wish.most > 1 or wish.all_if_alone or any(before[-1].outcome is None for before in attempts.values()):
+        dead, others = _others(connection, worker_id, search_id, wish.believe_silence)
     free = [trial for trial in trials if _may_be_free(attempts.get(trial.id, ()), dead)]
     alone = wish.all_if_alone and not others
     most = len(trials) if alone else min(wish.most, -(-len(free) // (others + 1)))

@@ -79,6 +79,7 @@ def connected(options: Options) -> Iterator[None]:
     _check_address(options.ray)
     root = str(Path(str(search.__file__)).parents[1])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster that is started here tells nobody
     try:
         ray.init(
             address=options.ray,
