@@ -208,11 +208,13 @@ def end_claim(connection: sa.Connection, claim: Claim, outcome: str) -> None:
 
 def store_running(connection: sa.Connection, search_id: int, new: Sequence[NewTrial]) -> int:
     """Store trials as running, those whose numbers are taken left out; how many."""
-    if not new:
-        return 0
+    return _insert_if_free(connection, schema.trials, running_rows(search_id, new)) if new else 0
+
+
+def running_rows(search_id: int, new: Sequence[NewTrial]) -> list[dict[str, Any]]:
+    """Trials that begin now, as rows of their table."""
     common = {"search_id": search_id, "state": RUNNING, "created": utc_now()}
-    rows = [{each.name: getattr(trial, each.name) for each in fields(NewTrial)} | common for trial in new]
-    return _insert_if_free(connection, schema.trials, rows)
+    return [{each.name: getattr(trial, each.name) for each in fields(NewTrial)} | common for trial in new]
 
 
 def workers(connection: sa.Connection, search_id: int | None = None) -> list[WorkerRow]:

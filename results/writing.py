@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from plumbing.errors import StoreError
 from results import schema
-from results.claims import Claim, TrialTakenOver, end_claim
+from results.claims import Claim, TrialTakenOver, end_claim, running_rows
 from results.reading import search_named
 from results.reconnect import Database
 from results.records import (
@@ -69,10 +69,9 @@ class Writing(Database):
 
     def start_trials(self, search_id: int, new: Sequence[NewTrial]) -> list[Trial]:
         """Store trials as running, in one transaction."""
-        common = {"search_id": search_id, "state": RUNNING, "created": utc_now()}
-        rows = [{each.name: getattr(trial, each.name) for each in fields(NewTrial)} | common for trial in new]
-        if not rows:
+        if not new:
             return []
+        rows = running_rows(search_id, new)
         table = schema.trials
         query = sa.select(table).where(
             table.c.search_id == search_id, table.c.number.in_([each.number for each in new])

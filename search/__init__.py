@@ -8,6 +8,7 @@ constraints what models may cost
 own_model   a user's own Keras Tuner model
 loop        propose, train, store, tell; resume
 confirmation  the best trials again, under fresh seeds
+memory      kept flat over hundreds of trials
 stopping    when it ends before it has as many trials as asked for
 engines/    who proposes: one file an engine
 training/   one trial

@@ -5,17 +5,14 @@ batch with what this worker claims of them, then for each its model and checkpoi
 transaction; the engine is told when the batch has ended.
 """
 
-import ctypes
-import gc
 import hashlib
 import json
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +29,7 @@ from results.store import Store
 from results.trained_kind import add_trained_kind, in_card
 from search.engines import Engine, Proposal
 from search.engines.tried import key_of
+from search.memory import give_memory_back, loaded_things_left_alone
 from search.models import ModelKeeper, best_trials
 from search.progress import SearchProgress
 from search.stopping import Clock, Stopping, reason_to_stop
@@ -86,11 +84,7 @@ def run_search(run: SearchRun) -> None:
     run.keeper.tidy()
     if run.alone:
         run.checkpoints.only_under_way({trial.number for trial in known if trial.state == RUNNING})
-    best, setting = best_trials(known, 1), run.setting
-    done = sum(trial.state != RUNNING for trial in known)
-    bar = SearchProgress(
-        setting.objective, run.trials, done, setting.epochs, best[0].value if best else None, run.quiet
-    )
+    bar = progress_of(run, known)
     # Heads train side by side, each on one core.
     with (
         Worker(run.store, run.search.id, run.patience, run.label) as worker,
@@ -104,6 +98,13 @@ def run_search(run: SearchRun) -> None:
             run.engine.save()
     if feed.why:
         bar.console.print(f"{feed.why}: {len(feed.ended)} trials", markup=False)
+
+
+def progress_of(run: SearchRun, trials: Sequence[Trial]) -> SearchProgress:
+    """What a person sees of the search, which has these trials."""
+    best, done = best_trials(trials, 1), sum(trial.state != RUNNING for trial in trials)
+    value, setting = best[0].value if best else None, run.setting
+    return SearchProgress(setting.objective, run.trials, done, setting.epochs, value, run.quiet)
 
 
 def _feed(run: SearchRun, worker: Worker, known: Sequence[Trial]) -> Feed:
@@ -136,23 +137,6 @@ def _claimed_by(run: SearchRun, proposal: Proposal) -> float:
 
 def _is_head(run: SearchRun, proposal: Proposal) -> bool:
     return run.setting.own_model is None and is_head(proposal.configuration)
-
-
-@contextmanager
-def loaded_things_left_alone() -> Iterator[None]:
-    """Keep Python from looking for cycles in all that was loaded before, again and again: a tenth of the time."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
-def give_memory_back() -> None:
-    """Free a tail's network and graphs, which refer to one another in circles, and what the allocator holds of them."""
-    gc.collect()
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # glibc's alone
-        libc.malloc_trim(0)
 
 
 class Training:

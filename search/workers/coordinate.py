@@ -11,9 +11,8 @@ from typing import Any, Protocol
 from plumbing.errors import SearchFailed, UserError
 from results import claims
 from results.records import RUNNING, utc_now
-from search.loop import SearchRun
-from search.models import best_trials
-from search.progress import SearchProgress
+from search.loop import SearchRun, progress_of
+from search.workers.known import first_missing
 
 LOOK_SECONDS = 0.5
 LAST_SECONDS = 60.0  # that workers have to end by themselves once all trials have ended
@@ -54,9 +53,10 @@ def coordinate(run: SearchRun, start: Callable[[int, str], Process], workers: in
         start: begins the worker of a place, counted from 0, under a label.
     Raises: SearchFailed, UserError where a worker ended by one, or where workers die before they begin a trial.
     """
-    left = run.trials - sum(trial.state != RUNNING for trial in run.store.trials(run.search.id))
+    coordination = _Coordination(run, start)
+    left = run.trials - len(coordination.ended)
     # One even where none is left: a kill may have kept the last trials from the engine's own storage.
-    _Coordination(run, start).keep(range(max(min(workers, left), 1)))
+    coordination.keep(range(max(min(workers, left), 1)))
 
 
 class _Coordination:
@@ -68,11 +68,7 @@ class _Coordination:
         self.complete_at = time.monotonic()
         trials = run.store.trials(run.search.id)
         self.ended = {trial.number for trial in trials if trial.state != RUNNING}
-        best = best_trials(trials, 1)
-        setting = run.setting
-        self.bar = SearchProgress(
-            setting.objective, run.trials, len(self.ended), setting.epochs, best[0].value if best else None
-        )
+        self.bar = progress_of(run, trials)
 
     def keep(self, places: Sequence[int]) -> None:
         """Until all have ended well."""
@@ -98,8 +94,7 @@ class _Coordination:
 
     def _show(self) -> None:
         """Tell of the trials that ended since."""
-        first = next(number for number in range(len(self.ended) + 1) if number not in self.ended)
-        for trial in self.run.store.trials(self.run.search.id, first=first):
+        for trial in self.run.store.trials(self.run.search.id, first=first_missing(self.ended)):
             if trial.state != RUNNING and trial.number not in self.ended:
                 self.ended.add(trial.number)
                 self.bar.after_trial(trial, len(self.ended))

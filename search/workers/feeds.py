@@ -17,7 +17,7 @@ from results.records import FAILED, RUNNING, NewTrial, Trial
 from results.store import Store
 from search.engines import Engine, Proposal
 from search.stopping import Clock
-from search.workers.known import compact, expanded
+from search.workers.known import compact, expanded, first_missing
 from search.workers.worker import Worker
 from spaces.declaration import Configuration
 
@@ -241,17 +241,13 @@ class AsynchronousFeed(_Known):
     def next(self, most: int) -> list[Work]:
         found: list[Work] = []
         while not self.over and len(found) < most:
-            self.look(self._first_open())
+            self.look(first_missing(self.ended))
             self._tell_ended()
             work = self._taken_over(most - len(found)) or self._proposed()
             found += work
-            if not work and not self.look(self._first_open()):  # nobody was quicker: there is nothing to propose
+            if not work and not self.look(first_missing(self.ended)):  # nobody was quicker: there is nothing to propose
                 break
         return found
-
-    def _first_open(self) -> int:
-        """The lowest number that has not ended."""
-        return next(number for number in range(len(self.ended) + 1) if number not in self.ended)
 
     def _tell_ended(self) -> None:
         numbers = sorted(set(self.ended) - self._told)

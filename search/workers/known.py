@@ -10,9 +10,7 @@ def compact(numbers: Collection[int]) -> dict[str, Any]:
     >>> compact({0, 1, 2, 5})
     {'below': 3, 'also': [5]}
     """
-    below = 0
-    while below in numbers:
-        below += 1
+    below = first_missing(numbers)
     return {"below": below, "also": sorted(number for number in numbers if number > below)}
 
 
@@ -23,3 +21,12 @@ def expanded(stored: Mapping[str, Any]) -> frozenset[int]:
     [0, 1, 2, 5]
     """
     return frozenset([*range(stored["below"]), *stored["also"]])
+
+
+def first_missing(numbers: Collection[int]) -> int:
+    """The lowest number from 0 on that is not among them.
+
+    >>> first_missing({0, 1, 2, 5})
+    3
+    """
+    return next(number for number in range(len(numbers) + 1) if number not in numbers)

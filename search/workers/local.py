@@ -34,7 +34,9 @@ def run_here(run: SearchRun, options: Options) -> None:
 
 def _start(run: SearchRun, options: Options, of_each: list[Share], place: int, label: str) -> "LocalWorker":
     seconds = remaining(options.timeout, run.stopping.started)
-    return LocalWorker(place, label, options.store, arguments(run.search.name, of_each[place], seconds, label))
+    return LocalWorker(
+        f"worker {place}", label, options.store, arguments(run.search.name, of_each[place], seconds, label)
+    )
 
 
 def arguments(name: str, share: Share, seconds: float | None, label: str) -> list[str]:
@@ -49,26 +51,31 @@ def arguments(name: str, share: Share, seconds: float | None, label: str) -> lis
     return ["-m", "search.worker", "--name", name, "--store", "-", "--label", label, *given]
 
 
+def python_path() -> str:
+    """PYTHONPATH by which another process finds our code, whatever its folder."""
+    root = str(Path(str(search.__file__)).parents[1])
+    return os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+
+
 class LocalWorker:
     """A process; it ends when this one does, because its standard input does."""
 
-    def __init__(self, place: int, label: str, store: str, given: list[str]) -> None:
+    def __init__(self, name: str, label: str, store: str, given: list[str], folder: Path | None = None) -> None:
         self.label = label
-        root = str(Path(str(search.__file__)).parents[1])
-        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         self.process = subprocess.Popen(
             [sys.executable, *given],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": path},
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": python_path()},
             start_new_session=True,  # Ctrl-C is for this process, which ends the others
         )
         self.lines: deque[str] = deque(maxlen=1)
         self.out = ""
         self.readers = [
-            threading.Thread(target=self._relay, args=(f"worker {place}",), daemon=True),
+            threading.Thread(target=self._relay, args=(name,), daemon=True),
             threading.Thread(target=self._read, daemon=True),
         ]
         for reader in self.readers:

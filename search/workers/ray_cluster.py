@@ -4,29 +4,25 @@ Ray places workers and tells when one ends; it keeps no state that matters. A no
 workers had under way since their last checkpoint: the store knows the rest, and the same command goes on.
 """
 
-import json
 import logging
 import math
 import os
 import random
 import socket
-import subprocess
-import sys
-import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import search
 from plumbing.errors import UsageError
 from search.loop import SearchRun
 from search.options import Options
-from search.workers.coordinate import AWAY, coordinate, remaining
+from search.workers.coordinate import AWAY, LOOK_SECONDS, coordinate, remaining
 from search.workers.limits import GIB, Share
-from search.workers.local import arguments
+from search.workers.local import LocalWorker, arguments, python_path
 
 LOCAL = "local"
 CONNECT_SECONDS = 10.0
@@ -77,15 +73,13 @@ def connected(options: Options) -> Iterator[None]:
             f"--ray {options.ray}: Ray is not installed; pip install ray, as requirements.txt has it"
         ) from None
     _check_address(options.ray)
-    root = str(Path(str(search.__file__)).parents[1])
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster that is started here tells nobody
     try:
         ray.init(
             address=options.ray,
             logging_level=logging.ERROR,
             include_dashboard=False if options.ray == LOCAL else None,
-            runtime_env={"env_vars": {"PYTHONPATH": path}},
+            runtime_env={"env_vars": {"PYTHONPATH": python_path()}},
         )
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         raise _no_cluster(options.ray, error) from None
@@ -154,7 +148,7 @@ class RayWorker:
 
         self.label = label
         task = ray.remote(max_retries=0)(work).options(name=f"search.worker {label}", **needs.as_ray())
-        self.task = task.remote(store, given, str(Path.cwd()), math.ceil(needs.cpus))
+        self.task = task.remote(label, store, given, str(Path.cwd()), math.ceil(needs.cpus))
         self._said = ""
         self._told: Mapping[str, Any] | None = None
 
@@ -193,30 +187,11 @@ def some_cores(count: int) -> list[int]:
     return cores if len(cores) <= count else sorted(random.SystemRandom().sample(cores, count))
 
 
-def work(store: str, given: list[str], folder: str, cpus: int) -> tuple[int, str, Mapping[str, Any] | None]:
+def work(label: str, store: str, given: list[str], folder: str, cpus: int) -> tuple[int, str, Mapping[str, Any] | None]:
     """Be a Ray task: run a worker to its end; its exit code, its last line of stderr, what it said of itself."""
     cores = some_cores(cpus)
-    with subprocess.Popen(
-        [sys.executable, *given, *(["--cpus", ",".join(map(str, cores))] if cores else [])],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=folder if Path(folder).is_dir() else None,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stderr is not None
-        assert process.stdout is not None
-        out: list[str] = []
-        reader = threading.Thread(target=lambda: out.extend(process.stdout or ()), daemon=True)
-        reader.start()
-        with suppress(BrokenPipeError):  # it has died already
-            process.stdin.write(f"{store}\n")
-            process.stdin.flush()
-        said = ""
-        for line in process.stderr:
-            said = line.rstrip("\n")[:KEPT_LINE]
-            print(said, file=sys.stderr)
-        reader.join()
-        code = process.wait()
-    return code, said, json.loads(out[-1]) if code == 0 and out else None
+    more = ["--cpus", ",".join(map(str, cores))] if cores else []
+    worker = LocalWorker("worker", label, store, [*given, *more], Path(folder) if Path(folder).is_dir() else None)
+    while (code := worker.code()) is None:
+        time.sleep(LOOK_SECONDS)
+    return code, worker.said()[:KEPT_LINE], worker.told() if code == 0 else None

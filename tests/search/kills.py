@@ -2,6 +2,18 @@
 
 KILL = "import os, signal\ndef die(): os.kill(os.getpid(), signal.SIGKILL)\n"
 
+# Ctrl-C in the middle of training.
+INTERRUPTED_IN_EPOCH_2 = """
+import os, signal
+import search.progress as p
+after = p.SearchProgress.after_epoch
+def once(self, e, m):
+    if e == 1:
+        os.kill(os.getpid(), signal.SIGINT)
+    after(self, e, m)
+p.SearchProgress.after_epoch = once
+"""
+
 
 def after_epoch(condition: str) -> str:
     """Dies where it holds after an epoch; `self.done` counts ended trials, `e` the epochs of the batch before."""

@@ -11,19 +11,9 @@ import sqlalchemy as sa
 from results.store import Store
 from tests.postgres import Server, started_server
 from tests.search.conftest import Searcher
+from tests.search.kills import INTERRUPTED_IN_EPOCH_2
 
 PASSWORD = "it's-s3cr3t"  # a shell quotes it
-
-AT_EPOCH_2 = """
-import os, signal
-import search.progress as p
-after = p.SearchProgress.after_epoch
-def once(self, e, m):
-    if e == 1:
-        os.kill(os.getpid(), signal.SIGINT)
-    after(self, e, m)
-p.SearchProgress.after_epoch = once
-"""
 
 
 @pytest.fixture
@@ -44,7 +34,7 @@ def test_interrupted_search_and_its_plan_show_and_keep_no_password(
     with guarded.database() as place:
         searcher.store = guarded.url(str(sa.make_url(place).database), "guard", PASSWORD)
         planned = searcher.here(capsys, flags=["--explain"])
-        ended = searcher.apart("--space", searcher.space(frozen="all"), before=AT_EPOCH_2)
+        ended = searcher.apart("--space", searcher.space(frozen="all"), before=INTERRUPTED_IN_EPOCH_2)
         with closing(Store.open(searcher.store)) as store:
             (search,) = store.searches()
     assert (planned.code, ended.code) == (0, 130)

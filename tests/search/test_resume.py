@@ -14,7 +14,7 @@ import pytest
 
 from search.engines.keras_tuner_engine import SAMPLERS
 from tests.search.conftest import Ended, Searcher, killed
-from tests.search.kills import KILL, after_epoch, before_commit, before_telling
+from tests.search.kills import INTERRUPTED_IN_EPOCH_2, KILL, after_epoch, before_commit, before_telling
 
 # Trials 0 and 1 are a first batch, 2 and 3 a second.
 MOMENTS = {
@@ -252,17 +252,7 @@ def half(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("frozen", ["all", "below_last_block"])
 def test_interrupt_exits_with_130_and_the_command_that_resumes(searcher: Searcher, frozen: str) -> None:
-    at_epoch_2 = """
-import os, signal
-import search.progress as p
-after = p.SearchProgress.after_epoch
-def once(self, e, m):
-    if e == 1:
-        os.kill(os.getpid(), signal.SIGINT)
-    after(self, e, m)
-p.SearchProgress.after_epoch = once
-"""
-    ended = searcher.apart("--space", searcher.space(frozen=frozen), before=at_epoch_2)
+    ended = searcher.apart("--space", searcher.space(frozen=frozen), before=INTERRUPTED_IN_EPOCH_2)
     assert ended.code == 130
     (line,) = ended.err.splitlines()
     assert line.startswith("search.run: interrupted; resume with: python -m search.run --part XR_WRIST")
