@@ -83,16 +83,16 @@ def quick_trials(store: Store, query: Query) -> pd.DataFrame | None:
     plain = query.rank_by in (None, "valid_auc", "valid_accuracy_eval") and query.group_by is None
     if not plain or query.top is None or any(each.kind in (ENSEMBLE, CONFIRM) for each in store.searches()):
         return None
-    return with_confirmation(ranking_table(store))
+    return with_confirmation(ranking_table(store, ends=query.since is not None))
 
 
 def completed(store: Store) -> Complete:
     """Fills the rows of `quick_trials` that are shown."""
 
     def complete(rows: pd.DataFrame) -> pd.DataFrame:
-        whole = trials_table(store, rows["trial_id"].tolist()).set_index("trial_id").loc[rows["trial_id"]]
-        filled = [name for name in whole.columns if name != "continued"]
-        return rows.assign(**{name: whole[name].to_numpy() for name in filled})
+        whole = trials_table(store, rows["trial_id"].tolist()).drop(columns="continued").set_index("trial_id")
+        whole = whole.loc[rows["trial_id"]].reset_index().set_index(rows.index)
+        return pd.concat([rows.drop(columns=rows.columns.intersection(whole.columns)), whole], axis=1)
 
     return complete
 
@@ -169,7 +169,7 @@ def _board(trials: pd.DataFrame, part: str, query: Query, judge: Judge, complete
         rows = groups.head(1).assign(trials=groups["rank"].transform("size"))
     shown = rows if query.top is None else rows.head(query.top)
     shown = complete(shown) if complete else shown
-    columns = query.columns or _default_columns(rows, query, column, bool(sure))
+    columns = query.columns or _default_columns(shown, query, column, bool(sure))
     fresh, count = _fresh_sentence(shown, columns), count_sentence(trials, part, len(shown))
     after = [*_certainty_sentences(sure, every), *_too_many_sentence(every, column), *fresh, count]
     return Sheet(part, tuple(before), _for_people(shown, columns), _for_machines(shown, columns), tuple(after))

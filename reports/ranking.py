@@ -44,7 +44,7 @@ def least_first(column: str) -> bool:
 
 def stored_parts(trials: pd.DataFrame) -> list[str]:
     """The parts that the table of trials holds: MURA's in their order, then unknown ones, all_parts last."""
-    found = set(trials["part_body"].dropna())
+    found = set(trials["part_body"].dropna().unique())
     others = sorted(found - {*PARTS, ALL_PARTS})
     return [part for part in (*PARTS, *others, ALL_PARTS) if part in found]
 

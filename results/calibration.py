@@ -1,11 +1,11 @@
 """Temperature scaling: one number, fitted on valid, that makes probabilities mean what they say.
 
-It changes no decision: P = 0.5, and the likeliest of several classes, stay what they are.
+It changes no decision: P = 0.5, and the likeliest of several classes, stay what they are. SciPy, which loads slowly, is
+loaded where it is used: a leaderboard imports this module and seldom needs it.
 Source: Guo et al. 2017, On Calibration of Modern Neural Networks, arXiv:1706.04599, section 4.2.
 """
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, logit, softmax
 
 from results.metrics import Floats, Integers
 
@@ -22,6 +22,8 @@ def apply_temperature(probability: Floats, temperature: float) -> Floats:
     array([[0.75],
            [0.5 ]])
     """
+    from scipy.special import expit, softmax
+
     if probability.shape[1] == 1:
         return np.asarray(expit(_logits(probability) / temperature))
     return np.asarray(softmax(_logits(probability) / temperature, axis=1))
@@ -33,6 +35,9 @@ def fit_temperature(probability: Floats, labels: Integers) -> float:
     Args:
         probability: (cases, 1) P(abnormal) or (cases, classes). labels: (cases,).
     """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_expit, log_softmax
+
     logits = _logits(probability)
 
     def cross_entropy(log_temperature: float) -> float:
@@ -40,8 +45,6 @@ def fit_temperature(probability: Floats, labels: Integers) -> float:
         if logits.shape[1] == 1:
             return float(-np.mean(log_expit(np.where(labels == 1, scaled[:, 0], -scaled[:, 0]))))
         return float(-np.mean(log_softmax(scaled, axis=1)[np.arange(len(labels)), labels]))
-
-    from scipy.optimize import minimize_scalar  # here: a leaderboard, which fits nothing, need not load it
 
     found = minimize_scalar(cross_entropy, bounds=(np.log(LEAST), np.log(MOST)), method="bounded")
     return float(np.exp(found.x))
@@ -57,5 +60,7 @@ def at_bound(temperature: float) -> bool:
 
 
 def _logits(probability: Floats) -> Floats:
+    from scipy.special import logit
+
     clipped = np.clip(probability.astype(np.float64), SMALLEST, 1 - SMALLEST)
     return np.asarray(logit(clipped) if probability.shape[1] == 1 else np.log(clipped))

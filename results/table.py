@@ -146,33 +146,38 @@ def _accuracies(ids: Sequence[int] | None) -> sa.Select[Any]:
     return sa.select(*columns).where(*wanted if ids is None else (*wanted, metrics.trial_id.in_(ids)))
 
 
-def ranking_table(store: Store) -> pd.DataFrame:
-    """Every trial of the store in the order and the columns of `trials_table`, of which only those are filled by which
-    trials are ranked by default, counted and compared: a large store's leaderboard needs no more of most trials.
+def ranking_table(store: Store, ends: bool) -> pd.DataFrame:
+    """Every trial of the store in the order of `trials_table`, with those of its columns alone by which trials are
+    ranked by default, counted, chosen and compared: a large store's leaderboard needs no more of most trials.
 
-    Filled: search, trial, state, part_body, valid_accuracy_eval, valid_auc, test_auc, data_hash, trial_id, kind,
-    continued, finished.
+    Args:
+        ends: with the column finished too, by which trials are chosen by time.
+    Returns: search, trial, state, part_body, valid_accuracy_eval, valid_auc, data_hash, trial_id, kind, continued.
     """
-    trials, metrics = schema.trials.c, schema.metrics.c
-    names = ("id", "search_id", "number", "state", "part_body", "valid_accuracy_eval", "continues", "finished")
-    query = sa.select(*(trials[name] for name in names)).order_by(trials.search_id, trials.number)
-    auc = sa.select(metrics.trial_id, metrics.value).where(metrics.level == "study", metrics.metric == "auc")
-    stored = store.read(lambda connection: _all(connection, query))
-    searches = {search.id: search for search in store.searches()}
-    table = pd.DataFrame.from_records(list(map(tuple, stored)), columns=list(names)).rename(
-        columns={"id": "trial_id", "number": "trial"}
-    )
-    of_search = table["search_id"]
+    names = ("id", "search_id", "number", "state", "part_body", "valid_accuracy_eval", *(("finished",) if ends else ()))
+    query = sa.select(*(schema.trials.c[name] for name in names))
+    columns = zip(*store.read(partial(_all, query=query)), strict=True)
+    searches = store.searches()  # after the trials: a search may begin meanwhile
+    table = pd.DataFrame(dict(zip(names, columns, strict=False)), columns=names)  # without columns where none is stored
+    table = table.sort_values(["search_id", "number"], ignore_index=True)  # sooner done here than by a database
+    table = table.rename(columns={"id": "trial_id", "number": "trial"})
     for column, attribute in (("search", "name"), ("kind", "kind"), ("data_hash", "data_hash")):
-        table[column] = of_search.map({each.id: getattr(each, attribute) for each in searches.values()})
-    finished = table[table["continues"].notna() & (table["state"] == FINISHED)]
-    continued = set(zip(finished["search_id"], finished["continues"], strict=True))
-    table["continued"] = (
-        [key in continued for key in zip(of_search, table["trial"], strict=True)] if continued else False
-    )
-    ended = table["state"] != RUNNING
-    for split in ("valid", "test"):
-        of_split = auc.where(metrics.split == split)
-        found = dict(store.read(partial(_all, query=of_split)))
-        table[f"{split}_auc"] = table["trial_id"].map(found).where(ended)
-    return table.reindex(columns=EXPORTED + INTERNAL)
+        table[column] = table["search_id"].map({each.id: getattr(each, attribute) for each in searches})
+    table["continued"] = table["trial_id"].isin(store.read(_went_on))
+    aucs = dict(store.read(partial(_all, query=_valid_aucs())))
+    table["valid_auc"] = table["trial_id"].map(aucs).where(table["state"] != RUNNING)  # else it ended meanwhile
+    return table
+
+
+def _went_on(connection: sa.Connection) -> list[int]:
+    """The trials that another went on from and finished."""
+    earlier, later = schema.trials, schema.trials.alias()
+    same = sa.and_(later.c.search_id == earlier.c.search_id, later.c.continues == earlier.c.number)
+    query = sa.select(earlier.c.id).join(later, same).where(later.c.state == FINISHED, later.c.continues.is_not(None))
+    return list(connection.execute(query).scalars())
+
+
+def _valid_aucs() -> sa.Select[Any]:
+    metrics = schema.metrics.c
+    query = sa.select(metrics.trial_id, metrics.value)
+    return query.where(metrics.level == "study", metrics.metric == "auc", metrics.split == "valid")

@@ -241,15 +241,16 @@ class AsynchronousFeed(_Known):
     def next(self, most: int) -> list[Work]:
         found: list[Work] = []
         while not self.over and len(found) < most:
-            self.look(first_missing(self.ended))
-            self._tell_ended()
+            self._learn()
             work = self._taken_over(most - len(found)) or self._proposed()
             found += work
             if not work and not self.look(first_missing(self.ended)):  # nobody was quicker: there is nothing to propose
                 break
         return found
 
-    def _tell_ended(self) -> None:
+    def _learn(self) -> None:
+        """Read what has changed, and tell the engine what has ended."""
+        self.look(first_missing(self.ended))
         numbers = sorted(set(self.ended) - self._told)
         if not numbers:
             return
@@ -274,15 +275,23 @@ class AsynchronousFeed(_Known):
 
     def _proposed(self) -> list[Work]:
         """The next trial, proposed by this process; none where another was quicker, or where there is none."""
-        source, number = self.source, max(self.begun, default=-1) + 1
-        if number >= source.trials:
-            self.over = len(self.ended) >= source.trials
+        if self._is_enough():
             return []
-        self.why = source.reason_to_stop([trial for _, trial in sorted(self.ended.items())])
-        if self.why is not None:
-            self.over = not self.mine
-            return []
-        known = set(self.ended)
+        with self.source.worker.turn():
+            self._learn()  # what others claimed meanwhile
+            return [] if self._is_enough() else self._claimed_next()
+
+    def _is_enough(self) -> bool:
+        """Whether no more trials are to be begun."""
+        if max(self.begun, default=-1) + 1 >= self.source.trials:
+            self.over = len(self.ended) >= self.source.trials
+            return True
+        self.why = self.source.reason_to_stop([trial for _, trial in sorted(self.ended.items())])
+        self.over = self.why is not None and not self.mine
+        return self.why is not None
+
+    def _claimed_next(self) -> list[Work]:
+        source, number, known = self.source, max(self.begun, default=-1) + 1, set(self.ended)
         with source.clock:
             proposal = source.engine.propose_one(number, known, self.begun)
         if proposal is None:

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from types import TracebackType
 
@@ -11,6 +11,7 @@ from plumbing.errors import StoreError
 from results import claims
 from results.claims import BEATS, PATIENCE, Claim, Wish
 from results.store import Store
+from results.turns import turn
 
 
 class Worker:
@@ -50,6 +51,10 @@ class Worker:
         """Claim trials; see `results.claims.take`."""
         believed = replace(wish, believe_silence=self._was_in_touch())
         return self.store.write(lambda connection: claims.take(connection, self.id, self.search_id, believed))
+
+    def turn(self) -> AbstractContextManager[None]:
+        """While the block runs, no other worker of the search is in its turn; see `results.turns`."""
+        return turn(self.store.engine, self.search_id)
 
     def has_lost(self, claim: Claim) -> bool:
         """Whether a trial is known to have been taken over: the next sign of life tells."""

@@ -47,7 +47,7 @@ QUERIES = (
 def test_leaderboard_of_what_ranks_trials_is_that_of_all_of_them(filled: StoreMaker, query: Query, form: str) -> None:
     quick = quick_trials(filled.store, query)
     assert quick is not None
-    assert quick["config"].isna().all()  # else this would prove nothing
+    assert "config" not in quick  # else this would prove nothing
     judge = judged_by(filled.store)
     of_all = leaderboards(filled.trials(), query, judge)
     assert WRITERS[form](leaderboards(quick, query, judge, completed(filled.store))) == WRITERS[form](of_all)
