@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import optuna
-import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
@@ -26,6 +25,7 @@ from results.evaluation import METRICS
 from results.reading import Reading
 from results.records import FINISHED, Measure, NewSearch, NewTrial, TrialResult
 from results.store import Store
+from results.turns import turn
 
 SEARCH = "scale"
 EPOCHS, IMAGES = 20, {"valid": 100, "test": 300}
@@ -106,38 +106,41 @@ class Ours:
         self.store.close()
 
 
-class Racing(Ours):
-    """Workers that all want the next number, as they do where each proposes for itself: one alone gets it."""
+class NextNumber(Ours):
+    """Workers that all want the next number, as they do where each proposes for itself: they look, wait for their turn,
+    look again, and claim."""
 
     first = 0
 
     def _claim(self, told: Told) -> claims.Claim | None:
         with told.timed("look"):
-            seen = self.store.trials(self.search_id, first=self.first)
+            self._next_number()
+        start = time.perf_counter()
+        with turn(self.store.engine, self.search_id):
+            told.milliseconds.setdefault("wait for a turn", []).append(1e3 * (time.perf_counter() - start))
+            return self._claim_next(told)
+
+    def _next_number(self) -> int:
+        seen = self.store.trials(self.search_id, first=self.first)
         running = [trial.number for trial in seen if trial.state != FINISHED]
         number = max((trial.number + 1 for trial in seen), default=self.first)
         self.first = min(running, default=number)
+        return number
+
+    def _claim_next(self, told: Told) -> claims.Claim | None:
+        with told.timed("look"):
+            number = self._next_number()
         start = time.perf_counter()
         claim = self.take(number)
         told.milliseconds.setdefault("claim" if claim else "claim lost", []).append(1e3 * (time.perf_counter() - start))
         return claim
 
 
-class InTurn(Racing):
-    """As an experiment, not as workers do: who wants the next number waits until nobody else is about to take it."""
-
-    def __init__(self, url: str, place: int, width: int) -> None:
-        super().__init__(url, place, width)
-        self.turns = sa.create_engine(url, pool_size=1)
+class WithoutTurns(NextNumber):
+    """The same, but nobody waits: one gets the number, the others looked and claimed for nothing."""
 
     def _claim(self, told: Told) -> claims.Claim | None:
-        with told.timed("turn, waiting included"), self.turns.begin() as connection:
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(1)"))
-            return super()._claim(told)
-
-    def close(self) -> None:
-        self.turns.dispose()
-        super().close()
+        return self._claim_next(told)
 
 
 class Optunas:
@@ -178,8 +181,8 @@ class Beating(Ours):
 SIDES: dict[str, Callable[[str, int, int], Client]] = {
     "ours": Ours,
     "Optuna's RDBStorage": Optunas,
-    "ours, all wanting the next number": Racing,
-    "ours, in turns for the next number": InTurn,
+    "ours, all wanting the next number": NextNumber,
+    "the same without turns": WithoutTurns,
     "signs of life": Beating,
 }
 

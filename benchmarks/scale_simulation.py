@@ -40,22 +40,21 @@ class Kind:
     Attributes:
         tails: share of trials that train the last block. ready: features were extracted before.
         roaming: all searches are open, and workers go where most is left; else one search after another.
-        in_turns: whether proposals of a search are made one after another, which is not built; else they race.
+        in_turns: whether a search's proposals are made one after another, as on PostgreSQL; else they race.
     """
 
     tails: float
     ready: bool
     roaming: bool = False
-    in_turns: bool = False
+    in_turns: bool = True
 
 
 KINDS = {
     "default campaign": Kind(0.5, False),
     "default, all searches open": Kind(0.5, False, roaming=True),
     "heads alone, features ready": Kind(0.0, True),
-    "heads alone, proposals in turns": Kind(0.0, True, in_turns=True),
     "heads alone, all searches open": Kind(0.0, True, roaming=True),
-    "heads alone, all open, in turns": Kind(0.0, True, roaming=True, in_turns=True),
+    "heads alone, without turns": Kind(0.0, True, in_turns=False),
 }
 
 
@@ -88,7 +87,7 @@ def against_measured(inputs: "Inputs") -> dict[str, float]:
     """Trials a second of workers whose trials and proposals take no time: as measured in scale.json, but simulated."""
     costs = replace(inputs.costs, proposal=((0, 0.0),), start=0.0, history=Operation(0))
     found = {}
-    for side, in_turns in (("all wanting the next number", False), ("in turns for the next number", True)):
+    for side, in_turns in (("all wanting the next number", True), ("the same without turns", False)):
         for workers in (8, 64):
             run = simulate(costs, workers, [Search([0.0] * 500)], in_turns=in_turns)
             found[f"{workers} clients, {side}"] = run["trials an hour"] / 3600
@@ -108,7 +107,7 @@ def _draw(found: Mapping[str, list[dict[str, Any]]]) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    for (name, rows), marker in zip(found.items(), "osD^vP", strict=True):
+    for (name, rows), marker in zip(found.items(), "osD^v", strict=True):
         rates = [row["trials an hour"] for row in rows]
         (line,) = axes.plot([row["workers"] for row in rows], rates, marker=marker, label=name)
         axes.plot(WORKERS, [rates[0] * each for each in WORKERS], ":", color=line.get_color(), linewidth=1)

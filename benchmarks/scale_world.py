@@ -1,8 +1,8 @@
 """Workers, searches and one store on a simulated clock.
 
 Workers extract a search's features together, then each proposes from what has ended, claims the number that comes next,
-trains, and stores. Of workers that propose at the same time one gets the number, the others begin anew. The store does
-one thing after another.
+trains, and stores. Where they take no turns, several propose at the same time: one gets the number, the others begin
+anew. The store does one thing after another.
 """
 
 import heapq
@@ -203,8 +203,10 @@ def _extract(world: World, search: Search) -> Process:
 def _trials(world: World, search: Search) -> Process:
     costs, heard = world.costs, 0
     while True:
-        if world.in_turns and search.taken:
-            yield search.queue
+        if world.in_turns:
+            yield world.ask((costs.look, 1), (costs.look_a_trial, search.begun - search.first_open))
+            if search.taken:
+                yield search.queue
         search.taken = True
         yield world.ask((costs.look, 1), (costs.look_a_trial, search.begun - search.first_open))
         number, ended = search.begun, search.ended
@@ -235,7 +237,7 @@ def simulate(
 
     Args:
         roaming: all searches are open at once, and workers go where most is left.
-        in_turns: who wants the next number waits until nobody else is about to take it, so that none is lost.
+        in_turns: who wants the next number looks, then waits until nobody else is about to take it: none is lost.
     """
     at_work = workers if roaming else min(workers, max(len(each.seconds) for each in searches))
     world = World(costs, at_work, in_turns)
