@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import save
+from benchmarks.common import REPOSITORY, save
 from benchmarks.scale_clients import (
     SEARCH,
     SIDES,
@@ -41,7 +41,9 @@ from results.store import Store
 from tests.postgres import Server, started_server
 
 TRIALS_SIDES = ("ours", "Optuna's RDBStorage")
+NEXT_NUMBER = "ours, all wanting the next number"
 OTHER_ROUNDS = 1
+SQLITE_WIDTH = 8
 WIDTHS = (1, 8, 64)
 KNOWN = (10, 100, 1000)
 CONNECTIONS = 300
@@ -59,6 +61,7 @@ def main() -> None:
     with real_server() as server:
         figures: dict[str, Any] = {"store": stores(server, given.widths, given.rounds, given.seconds)}
         figures |= {"one client": one_client(server)}
+    figures |= {f"SQLite, {SQLITE_WIDTH} clients all wanting the next number": on_sqlite(SQLITE_WIDTH, given.seconds)}
     figures |= {"proposal, ms by known trials": proposals(), "ray": ray_delays()}
     save("scale", {"load before, and after": [load, os.getloadavg()[0]], "seconds": given.seconds, **figures})
 
@@ -82,7 +85,9 @@ def stores(server: Server, widths: Sequence[int], rounds: int, seconds: float) -
             for side in list(SIDES)[:: -1 if turn % 2 else 1]:
                 if side in TRIALS_SIDES or turn < OTHER_ROUNDS:
                     start = time.perf_counter()
-                    found.setdefault((side, width), []).append(one_turn(server, side, width, seconds))
+                    with server.database() as url:
+                        run = one_turn(url, side, width, seconds, partial(_server_seconds, server))
+                    found.setdefault((side, width), []).append(run)
                     took = f"{time.perf_counter() - start:.0f} s in all"
                     print(side, width, f"{found[side, width][-1]['rate']:.1f} a second, {took}", file=sys.stderr)
     told: dict[str, Any] = {
@@ -97,17 +102,24 @@ def stores(server: Server, widths: Sequence[int], rounds: int, seconds: float) -
     return told
 
 
-def one_turn(server: Server, side: str, width: int, seconds: float) -> dict[str, Any]:
+def on_sqlite(width: int, seconds: float) -> dict[str, Any]:
+    """Processes that all want the next number of a SQLite store, where there are no turns."""
+    with tempfile.TemporaryDirectory(dir=REPOSITORY) as folder:  # a temporary folder may be memory
+        url = f"sqlite:///{folder}/results.db"
+        return summary([one_turn(url, NEXT_NUMBER, width, seconds, lambda: 0.0)])
+
+
+def one_turn(url: str, side: str, width: int, seconds: float, server_seconds: Callable[[], float]) -> dict[str, Any]:
     """Trials a second, processor time a trial of clients and of the server, milliseconds of each operation."""
-    with server.database() as url:
-        prepare(url, side)
-        taken, used, told = measure(url, side, width, seconds, partial(_server_seconds, server))
+    prepare(url, side)
+    taken, used, told = measure(url, side, width, seconds, server_seconds)
     trials = sum(each.trials for each in told)
     names = sorted({name for each in told for name in each.milliseconds})
     return {
         "rate": trials / taken,
         "client": 1e3 * sum(each.processor_seconds for each in told) / max(trials, 1),
         "server": 1e3 * used / max(trials, 1),
+        "lost": sum(len(each.milliseconds.get("claim lost", ())) for each in told) / max(trials, 1),
         "ms": {name: [ms for each in told for ms in each.milliseconds.get(name, ())] for name in names},
     }
 
@@ -122,6 +134,7 @@ def summary(turns: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "range": [round(rates[0], 1), round(rates[-1], 1)],
         "processor ms, clients": round(statistics.median(turn["client"] for turn in turns), 2),
         "processor ms, server": round(statistics.median(turn["server"] for turn in turns), 2),
+        "claims lost a trial": round(statistics.median(turn["lost"] for turn in turns), 2),
         "ms, median and 99th percentile": {
             name: [round(float(np.percentile(values, share)), 2) for share in (50, 99)]
             for name, values in each.items()
