@@ -19,6 +19,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from benchmarks.common import save
 from plumbing.seeds import generator_of
 from radiographs.parts import PARTS
 from results import schema
@@ -102,6 +103,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    seconds: dict[str, str] = {}
     with TemporaryDirectory() as folder, started_server() as server, server.database() as postgresql:
         urls = {"SQLite": f"sqlite:///{Path(folder) / 'results.db'}", "PostgreSQL": postgresql}
         for url in urls.values():
@@ -110,9 +112,9 @@ def main() -> None:
         for more in ((), ("--part", "XR_HAND")):
             for name, url in urls.items():
                 times = [seconds_of(url, *more) for _ in range(options.rounds + 1)][1:]  # the first warms up
-                spread = f"{min(times):.2f} to {max(times):.2f}"
-                print(f"{options.trials} trials, {name}, leaderboard {' '.join(more) or 'of all parts'}: median "
-                      f"{statistics.median(times):.2f} s ({spread}, {options.rounds} rounds)")  # fmt: skip
+                told = f"{statistics.median(times):.2f} ({min(times):.2f} to {max(times):.2f})"
+                seconds[f"{name}, {' '.join(more) or 'all parts'}"] = told
+    save("store_sizes", {"trials": options.trials, "rounds": options.rounds, "seconds": seconds})
 
 
 if __name__ == "__main__":

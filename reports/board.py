@@ -81,9 +81,12 @@ def judged_by(store: Store) -> Judge:
 def quick_trials(store: Store, query: Query) -> pd.DataFrame | None:
     """The trials with no more than what ranks them, None where the query or the store asks for all of each."""
     plain = query.rank_by in (None, "valid_auc", "valid_accuracy_eval") and query.group_by is None
-    if not plain or query.top is None or any(each.kind in (ENSEMBLE, CONFIRM) for each in store.searches()):
+    if not plain or query.top is None or {ENSEMBLE, CONFIRM} & {each.kind for each in store.searches()}:
         return None
-    return with_confirmation(ranking_table(store, ends=query.since is not None))
+    trials = ranking_table(store, ends=query.since is not None)
+    if {ENSEMBLE, CONFIRM} & set(trials["kind"].unique()):  # stored since
+        return None
+    return with_confirmation(trials)
 
 
 def completed(store: Store) -> Complete:
@@ -169,7 +172,7 @@ def _board(trials: pd.DataFrame, part: str, query: Query, judge: Judge, complete
         rows = groups.head(1).assign(trials=groups["rank"].transform("size"))
     shown = rows if query.top is None else rows.head(query.top)
     shown = complete(shown) if complete else shown
-    columns = query.columns or _default_columns(shown, query, column, bool(sure))
+    columns = query.columns or _default_columns(rows, query, column, bool(sure))
     fresh, count = _fresh_sentence(shown, columns), count_sentence(trials, part, len(shown))
     after = [*_certainty_sentences(sure, every), *_too_many_sentence(every, column), *fresh, count]
     return Sheet(part, tuple(before), _for_people(shown, columns), _for_machines(shown, columns), tuple(after))
@@ -190,6 +193,8 @@ def _of_each_data(part: str, rows: pd.DataFrame, column: str, judge: Judge) -> l
 
 
 def _with_certainty(rows: pd.DataFrame, sure: Sequence[Certainty]) -> pd.DataFrame:
+    if not sure:
+        return rows.assign(rank_low=None, rank_high=None, could_be_best=None)
     known = {trial: (*each.rank_of(trial), each.could_be_best(trial)) for each in sure for trial in each.trial_ids}
     found = [known.get(trial, (None, None, None)) for trial in rows["trial_id"]]
     columns = zip(("rank_low", "rank_high", "could_be_best"), zip(*found, strict=True), strict=True)

@@ -147,12 +147,13 @@ def _accuracies(ids: Sequence[int] | None) -> sa.Select[Any]:
 
 
 def ranking_table(store: Store, ends: bool) -> pd.DataFrame:
-    """Every trial of the store in the order of `trials_table`, with those of its columns alone by which trials are
-    ranked by default, counted, chosen and compared: a large store's leaderboard needs no more of most trials.
+    """Every trial of the store in the order of `trials_table`, with few of its columns: those by which trials are
+    chosen, ranked by default, and counted. A large store's leaderboard needs no more of most trials.
 
     Args:
         ends: with the column finished too, by which trials are chosen by time.
-    Returns: search, trial, state, part_body, valid_accuracy_eval, valid_auc, data_hash, trial_id, kind, continued.
+    Returns: search, trial, state, part_body, valid_accuracy_eval, valid_auc, test_auc, data_hash, trial_id, kind,
+        continued.
     """
     names = ("id", "search_id", "number", "state", "part_body", "valid_accuracy_eval", *(("finished",) if ends else ()))
     query = sa.select(*(schema.trials.c[name] for name in names))
@@ -163,21 +164,27 @@ def ranking_table(store: Store, ends: bool) -> pd.DataFrame:
     table = table.rename(columns={"id": "trial_id", "number": "trial"})
     for column, attribute in (("search", "name"), ("kind", "kind"), ("data_hash", "data_hash")):
         table[column] = table["search_id"].map({each.id: getattr(each, attribute) for each in searches})
-    table["continued"] = table["trial_id"].isin(store.read(_went_on))
-    aucs = dict(store.read(partial(_all, query=_valid_aucs())))
-    table["valid_auc"] = table["trial_id"].map(aucs).where(table["state"] != RUNNING)  # else it ended meanwhile
+    # What ended or was measured since the trials were read is not taken in.
+    finished = set(table.loc[table["state"] == FINISHED, "trial_id"])
+    went_on = [earlier for earlier, later in store.read(partial(_all, query=_continuing())) if later in finished]
+    table["continued"] = table["trial_id"].isin(went_on)
+    ids, *aucs = list(zip(*store.read(partial(_all, query=_aucs())), strict=True)) or [()] * 3
+    for name, values in zip(("valid_auc", "test_auc"), aucs, strict=True):
+        found = dict(zip(ids, values, strict=True))
+        table[name] = table["trial_id"].map(found).where(table["state"] != RUNNING).astype(float)
     return table
 
 
-def _went_on(connection: sa.Connection) -> list[int]:
-    """The trials that another went on from and finished."""
+def _continuing() -> sa.Select[Any]:
+    """Of the trials that went on from another's end: that one, and themselves."""
     earlier, later = schema.trials, schema.trials.alias()
     same = sa.and_(later.c.search_id == earlier.c.search_id, later.c.continues == earlier.c.number)
-    query = sa.select(earlier.c.id).join(later, same).where(later.c.state == FINISHED, later.c.continues.is_not(None))
-    return list(connection.execute(query).scalars())
+    return sa.select(earlier.c.id, later.c.id).join(later, same).where(later.c.continues.is_not(None))
 
 
-def _valid_aucs() -> sa.Select[Any]:
+def _aucs() -> sa.Select[Any]:
+    """Trial, valid and test AUC by study."""
     metrics = schema.metrics.c
-    query = sa.select(metrics.trial_id, metrics.value)
-    return query.where(metrics.level == "study", metrics.metric == "auc", metrics.split == "valid")
+    of_split = [sa.func.max(sa.case((metrics.split == split, metrics.value))) for split in ("valid", "test")]
+    wanted = metrics.level == "study", metrics.metric == "auc", metrics.split.in_(("valid", "test"))
+    return sa.select(metrics.trial_id, *of_split).where(*wanted).group_by(metrics.trial_id)

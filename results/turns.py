@@ -9,29 +9,37 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
-PATIENCE = 5.0  # seconds: whoever is stopped in a turn of its own holds up the others
+PATIENCE = 20.0  # seconds: whoever is stopped in a turn of its own holds up the others
 
 
 @contextmanager
-def turn(engine: sa.Engine, search_id: int, patience: float = PATIENCE) -> Iterator[None]:
-    """While the block runs, no other is run for that search, on any machine, but by those who waited for too long.
+def turn(engine: sa.Engine, search_id: int, patience: float = PATIENCE) -> Iterator[bool]:
+    """Run the block while no other is run for that search, on any machine; whether that was to be had.
 
     Args:
-        patience: seconds to wait.
+        patience: seconds to wait for it.
     """
     with ExitStack() as stack:
-        if engine.dialect.name == "postgresql":
-            with suppress(OperationalError):  # the server is away, or somebody's turn is long
-                connection = stack.enter_context(engine.connect())
-                stack.callback(_give_back, connection)
-                connection.execute(sa.select(sa.func.set_config("lock_timeout", f"{1e3 * patience:.0f}ms", True)))
-                key = sa.func.hashtext("results_turns"), search_id
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(*key)))
-        yield
+        yield engine.dialect.name == "postgresql" and _take(engine, search_id, patience, stack)
+
+
+def _take(engine: sa.Engine, search_id: int, patience: float, stack: ExitStack) -> bool:
+    """Whether the turn was taken, which ends with the stack."""
+    key = sa.func.hashtext("results_turns"), search_id
+    with ExitStack() as taking:
+        try:
+            connection = taking.enter_context(engine.connect())
+            taking.callback(_give_back, connection)
+            connection.execute(sa.select(sa.func.set_config("lock_timeout", f"{1e3 * patience:.0f}ms", True)))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(*key)))
+        except SQLAlchemyError:  # the server is away, or somebody's turn is long
+            return False
+        stack.push(taking.pop_all())
+        return True
 
 
 def _give_back(connection: sa.Connection) -> None:
-    with suppress(OperationalError):  # a lost connection has given the turn back already
+    with suppress(SQLAlchemyError):  # a lost connection, or one that idled for too long, has given it back already
         connection.rollback()

@@ -275,14 +275,14 @@ class AsynchronousFeed(_Known):
 
     def _proposed(self) -> list[Work]:
         """The next trial, proposed by this process; none where another was quicker, or where there is none."""
-        if self._is_enough():
+        if self._begins_no_more():
             return []
         with self.source.worker.turn():
             self._learn()  # what others claimed meanwhile
-            return [] if self._is_enough() else self._claimed_next()
+            return [] if self._begins_no_more() else self._claimed_next()
 
-    def _is_enough(self) -> bool:
-        """Whether no more trials are to be begun."""
+    def _begins_no_more(self) -> bool:
+        """Whether no more trials are to be begun; then why, and whether all is over, are noted."""
         if max(self.begun, default=-1) + 1 >= self.source.trials:
             self.over = len(self.ended) >= self.source.trials
             return True

@@ -52,8 +52,8 @@ class Worker:
         believed = replace(wish, believe_silence=self._was_in_touch())
         return self.store.write(lambda connection: claims.take(connection, self.id, self.search_id, believed))
 
-    def turn(self) -> AbstractContextManager[None]:
-        """While the block runs, no other worker of the search is in its turn; see `results.turns`."""
+    def turn(self) -> AbstractContextManager[bool]:
+        """Run the block while no other worker of the search is in its turn; see `results.turns`."""
         return turn(self.store.engine, self.search_id)
 
     def has_lost(self, claim: Claim) -> bool:

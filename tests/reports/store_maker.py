@@ -49,6 +49,7 @@ class StoreMaker:
         part: str | None = None,
         name: str = "net_no_augment_20epochs",
         architecture: str = "net",
+        continues: int | None = None,
     ) -> Trial:
         configuration = {
             "lr": 0.001,
@@ -69,6 +70,7 @@ class StoreMaker:
             3,
             20,
             "0.1.0",
+            continues,
         )
         return self.store.start_trial(search.id, new)
 
@@ -81,10 +83,10 @@ class StoreMaker:
         seconds: float = 1.0,
         state: str = FINISHED,
         probabilities: Mapping[str, np.ndarray] | None = None,
-        **names: str,
+        **more: Any,
     ) -> Trial:
         """A finished trial; accuracies of train, valid, test; AUCs with an interval of 0.1 around."""
-        trial = self.start(search, number, **names)
+        trial = self.start(search, number, **more)
         measures = () if valid_auc is None else tuple(_auc(split, valid_auc) for split in ("valid", "test"))
         split_accuracies = dict(zip(("train", "valid", "test"), accuracies, strict=True))
         history = {"loss": [0.6, 0.5], "val_loss": [0.7, 0.6]}

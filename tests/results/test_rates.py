@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
+from results.intervals import CONFIDENCE, DEVIATIONS
 from results.rates import mcnemar_test, paired_difference, wilson_interval
+
+
+def test_deviations_are_the_normal_quantile_of_the_confidence() -> None:
+    assert pytest.approx(norm.ppf((1 + CONFIDENCE) / 2), abs=1e-15) == DEVIATIONS
 
 
 @given(st.integers(1, 500), st.data())

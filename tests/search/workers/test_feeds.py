@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -67,7 +68,7 @@ def row_of(proposal: Proposal) -> NewTrial:
     return NewTrial(proposal.number, configuration=proposal.configuration, **texts, **numbers)  # type: ignore[arg-type]
 
 
-def asynchronous_worker(url: str, search_id: int, engine: Counting) -> None:
+def asynchronous_worker(url: str, search_id: int, engine: Counting, together: Barrier) -> None:
     """A worker whose trials end as soon as they begin, until there are enough."""
     with closing(Store.open(url)) as store, Worker(store, search_id) as worker:
         source = Source(
@@ -75,6 +76,7 @@ def asynchronous_worker(url: str, search_id: int, engine: Counting) -> None:
             tidy=lambda: None, told=lambda _: None, ends_on_failures=False, alone=False,
         )  # fmt: skip
         feed = AsynchronousFeed(source, [])
+        together.wait()
         while not feed.over:
             for work in feed.next(1):
                 store.fail_trial(work.claim.trial.id, "as asked", 0.0, work.claim)
@@ -95,7 +97,8 @@ def test_asynchronous_workers_propose_each_trial_once_because_they_take_turns(
         for engine in engines:
             engine.asked = []
         with ThreadPoolExecutor(WORKERS) as pool:
-            for each in [pool.submit(asynchronous_worker, url, search.id, engine) for engine in engines]:
+            together = Barrier(WORKERS)
+            for each in [pool.submit(asynchronous_worker, url, search.id, engine, together) for engine in engines]:
                 each.result()
         asked = sorted(number for engine in engines for number in engine.asked)
         assert [trial.number for trial in store.trials()] == list(range(TRIALS))
