@@ -202,7 +202,7 @@ def report_page(report: Report, follow: bool = False) -> str:
         most_left_out=MOST_LEFT_OUT,
         failures=_table_or_none(failures.head(MOST_FAILURES)),
         failure_count=len(failures),
-        repeats=summary.how_to_repeat(searches),
+        repeats=summary.how_to_repeat(searches, trials["search"].value_counts().to_dict()),
     )  # fmt: skip
 
 

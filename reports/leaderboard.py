@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--search", metavar="NAME", help="this search's trials alone")
     parser.add_argument("--since", metavar="TIME", help="trials that ended then or later, as 2026-01-31 (UTC)")
     parser.add_argument("--matrix", action="store_true", help="architectures by parts, the best of each")
-    parser.add_argument("--format", choices=FORMATS, default="markdown", help="default: markdown")
+    parser.add_argument("--format", choices=FORMATS, default="markdown", help="of the output")
     parser.add_argument("--store", metavar="URL", default=DEFAULT_URL, help="the results store")
     options = parser.parse_args(arguments)
 

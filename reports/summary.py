@@ -1,6 +1,7 @@
 """What the report says beside leaderboards and plots: searches, failures, images left out, repeating."""
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ import pandas as pd
 
 from reports.ranking import state_counts, stored_parts
 from reports.tables import cell_text, plain_line, without_passwords
-from results.records import FAILED, FINISHED, PRUNED, RUNNING, SPLITS, Search
+from results.records import FAILED, FINISHED, PRUNED, RUNNING, SEARCH, SPLITS, Search
 
 
 def searches_table(searches: Iterable[Search], trials: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
@@ -109,13 +110,17 @@ class Repeat:
     settings: str
 
 
-def how_to_repeat(searches: Iterable[Search]) -> list[Repeat]:
-    """One entry a search; passwords in URLs are left out."""
+def how_to_repeat(searches: Iterable[Search], trials: Mapping[str, int]) -> list[Repeat]:
+    """One entry a search; passwords in URLs are left out.
+
+    Args:
+        trials: search -> how many it has.
+    """
     return [
         Repeat(
             search=plain_line(search.name),
             imported=search.kind == "import",
-            command=without_passwords(plain_line(search.details.get("command") or "", longest=10_000)),
+            command=without_passwords(plain_line(_command(search, trials.get(search.name, 0)), longest=10_000)),
             facts=tuple((name, cell_text(name, value)) for name, value in _facts(search).items() if value is not None),
             settings=without_passwords(json.dumps(dict(search.settings), indent=2, sort_keys=True))
             if search.settings
@@ -123,6 +128,27 @@ def how_to_repeat(searches: Iterable[Search]) -> list[Repeat]:
         )
         for search in searches
     ]
+
+
+def _command(search: Search, trials: int) -> str:
+    """The command that began the search, asking for as many trials as there are, however long they take."""
+    begun = str(search.details.get("command") or "")
+    if search.kind != SEARCH or trials == 0:
+        return begun
+    try:
+        words = iter(shlex.split(begun))
+    except ValueError:  # not ours
+        return begun
+    told: list[str] = []
+    for word in words:
+        option, _, value = word.partition("=")
+        if option in ("--trials", "--timeout") and not value:
+            next(words, None)
+        if option == "--trials":
+            told += [option, str(trials)]
+        elif option != "--timeout":
+            told.append(word)
+    return shlex.join(told)
 
 
 def _facts(search: Search) -> dict[str, Any]:

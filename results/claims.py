@@ -9,7 +9,7 @@ to have ended (`gone`), or where it gave the trial back (`released`). All times 
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -52,7 +52,8 @@ class WorkerRow:
 
     Attributes:
         joined, heartbeat: seconds of the epoch by the database's clock. silent: seconds since the last sign of life.
-        alive: it has not left, and was not silent for longer than its patience. trials: how many it has under way.
+        alive: it has not left, was not silent for longer than its patience, and is not seen from here to have ended.
+        trials: how many it has under way.
     """
 
     id: int
@@ -224,10 +225,11 @@ def workers(connection: sa.Connection, search_id: int | None = None) -> list[Wor
     silent = clock() - table.heartbeat
     alive = sa.and_(table.left.is_(None), silent <= table.patience)
     columns = (table.id, table.search_id, table.host, table.process, table.joined, table.heartbeat)
-    query = sa.select(*columns, silent, alive, under_way.scalar_subquery()).order_by(table.id)
+    query = sa.select(table.identity, *columns, silent, alive, under_way.scalar_subquery()).order_by(table.id)
     if search_id is not None:
         query = query.where(table.search_id == search_id)
-    return [WorkerRow(*row) for row in connection.execute(query)]
+    found = [(its_identity, WorkerRow(*row)) for its_identity, *row in connection.execute(query)]
+    return [replace(worker, alive=worker.alive and not is_gone(its_identity)) for its_identity, worker in found]
 
 
 def _others(

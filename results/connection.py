@@ -156,7 +156,9 @@ def postgresql_engine(url: str) -> sa.Engine:
     """
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "postgresql":
-        raise NoSuchModuleError(f"{parsed.get_backend_name()} is neither sqlite nor postgresql")
+        raise NoSuchModuleError(
+            f"{parsed.get_backend_name()} is neither sqlite nor postgresql; give sqlite:///FILE or postgresql+psycopg://..."
+        )
     return sa.create_engine(parsed, connect_args=postgresql_arguments(parsed), pool_size=2, max_overflow=3)
 
 

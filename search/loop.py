@@ -73,9 +73,9 @@ class SearchRun:
     label: str | None = None
 
 
-def run_search(run: SearchRun) -> None:
+def run_search(run: SearchRun) -> int:
     """Run trials, beside other workers where there are any, until there are as many as asked for, none is left to try,
-    or there is reason to stop.
+    or there is reason to stop; how many were run here.
 
     Raises: SearchFailed after three failures in a row for the same reason where the run `ends_on_failures`, or where
         memory ran out beside the trials.
@@ -98,6 +98,7 @@ def run_search(run: SearchRun) -> None:
             run.engine.save()
     if feed.why:
         bar.console.print(f"{feed.why}: {len(feed.ended)} trials", markup=False)
+    return bar.ran
 
 
 def progress_of(run: SearchRun, trials: Sequence[Trial]) -> SearchProgress:
@@ -206,7 +207,7 @@ class Training:
             _tell(str(taken))
             return
         self.feed.note(work, trial)
-        self.bar.after_trial(trial, len(self.feed.ended))
+        self.bar.after_trial(trial, self.feed.ended.values())
 
 
 class Pause:

@@ -58,7 +58,10 @@ def only_one(name: str, folder: Path) -> Iterator[None]:
     """
     with locked_if_free(folder / "lock") as free:
         if not free:
-            raise UsageError(f"search {name} is running in another process; wait for it, or give another --name")
+            raise UsageError(
+                f"search {name} is running in another process; wait for it, add to it by search.worker --name {name}, "
+                "or give another --name"
+            )
         yield
 
 

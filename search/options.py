@@ -17,6 +17,7 @@ from spaces import ARCHITECTURES
 SYNTHETIC = "synthetic"
 DEFAULT_DATA = "data/MURA-v1.1"
 OBJECTIVES = ("val_auc", "val_accuracy", "val_kappa")
+OF_A_RAY_WORKER = {"worker_cpus": 1.0, "worker_gpus": 0.0, "worker_memory_gib": 4.0}
 MOST = 2**31 - 1  # what a database's integer holds
 
 
@@ -102,13 +103,25 @@ def parse(arguments: Sequence[str]) -> Options:
         confirm=given.confirm,
         workers=given.workers or (given.batch_trials if given.ray else 1),
         ray=given.ray,
-        worker_cpus=given.worker_cpus,
-        worker_gpus=given.worker_gpus,
-        worker_memory_gib=given.worker_memory_gib,
+        **_of_a_ray_worker(given),
         feature_cache=given.feature_cache,
         cache_gib=given.cache_gib,
         explain=given.explain,
     )
+
+
+def _of_a_ray_worker(given: argparse.Namespace) -> dict[str, float]:
+    """What a worker takes of a Ray node.
+
+    Raises: UsageError where it is given without Ray: the processes of one machine share what it has.
+    """
+    asked = {name: getattr(given, name) for name in OF_A_RAY_WORKER if getattr(given, name) is not None}
+    if asked and given.ray is None:
+        raise UsageError(
+            f"--{next(iter(asked)).replace('_', '-')} is for workers on Ray: give --ray too, or leave it out; the "
+            "processes of one machine share its cores, memory and GPUs"
+        )
+    return OF_A_RAY_WORKER | asked
 
 
 def _check_own_model(given: argparse.Namespace) -> None:
@@ -156,9 +169,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--workers", type=at_least(1), metavar="N", help="processes of this machine, default 1, or of Ray, default as "
         "--batch-trials; above --batch-trials each proposes when it is free")  # fmt: skip
     add("--ray", metavar="ADDRESS", help="workers on a Ray cluster; local: on one that is started here")
-    add("--worker-cpus", type=positive, default=1.0, metavar="N", help="that a worker takes of a Ray node")
-    add("--worker-gpus", type=not_negative, default=0.0, metavar="N", help="that a worker takes of a Ray node")
-    add("--worker-memory-gib", type=positive, default=4.0, metavar="G", help="that a worker takes of a Ray node")
+    add("--worker-cpus", type=positive, metavar="N", help="that a worker takes of a Ray node; default: 1")
+    add("--worker-gpus", type=not_negative, metavar="N", help="that a worker takes of a Ray node; default: none")
+    add("--worker-memory-gib", type=positive, metavar="G", help="that a worker takes of a Ray node; default: 4")
     add("--views", type=at_least(1), default=4, metavar="N", help="augmented views of an image; epoch e uses e mod N")
     add("--keep-models", type=at_least(0), default=4, metavar="K", help="keep the models of the best K trials")
     add(

@@ -19,7 +19,7 @@ from plumbing.errors import StoreError, UsageError
 from results.claims import PATIENCE
 from results.connection import DEFAULT_URL
 from search.interrupt import prompt_interrupt
-from search.workers.limits import LEAST_GIB, Share, keep_to
+from search.workers.limits import LEAST_GIB, Share, check_gpu, keep_to
 
 MOST_GIB = 1e6
 
@@ -27,6 +27,7 @@ MOST_GIB = 1e6
 def main(arguments: Sequence[str]) -> int:
     """The command."""
     given = _parser().parse_args(arguments)
+    check_gpu(given.gpu)
     store = _store_of_parent() if given.store == "-" else given.store
     keep_to(Share(tuple(given.cpus or ()), given.memory_gib, given.gpu))
     told = "its trials are free for others"
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def work(name: str, store: str, given: dict[str, Any], quiet: bool) -> int:
     """Join, train, leave; the last line of stdout says what was done."""
+    from results.records import FINISHED, RUNNING
     from results.store import Store
     from search.loop import run_search
     from search.preparation import prepare
@@ -54,9 +56,14 @@ def work(name: str, store: str, given: dict[str, Any], quiet: bool) -> int:
     here = {key: given[key] for key in ("data", "runs", "weights", "timeout", "cache_gib")}
     plan = plan_of(options_of(search, store, here), search)
     with prepare(plan, "", Joining(quiet, given["patience"], given["label"])) as run:
-        run_search(run)
-        ledger = run.setting.source.cache.ledger
-        print(json.dumps({"engine_seconds": run.clock.seconds, "features": ledger.counts()}))
+        ran = run_search(run)
+        states = [trial.state for trial in run.store.trials(search.id)]
+        ended = sum(state != RUNNING for state in states)
+        if not quiet:
+            print(f"search {name} has {ended} of {run.trials} trials; this worker ran {ran}")
+        told = {"search": name, "trials": len(states), "finished": states.count(FINISHED), "ran": ran}
+        features = run.setting.source.cache.ledger.counts()
+        print(json.dumps({**told, "engine_seconds": run.clock.seconds, "features": features}))
     return 0
 
 

@@ -128,7 +128,7 @@ class _Known:
         self._retry_at = 0.0
         if trial is not None:
             self.fresh.add(trial.number)
-            self.see([trial])
+            self.look(first_missing(self.ended))  # with what others ended
 
     def take(
         self, numbers: Sequence[int], new: Sequence[NewTrial], most: int, all_if_alone: bool = False

@@ -71,6 +71,12 @@ def keep_to(share: Share) -> None:
         os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # two workers may have the same
 
 
+def check_gpu(gpu: str | None) -> None:
+    """Raises: UsageError where it is a number that no GPU here has; its other names are CUDA's to judge."""
+    if gpu is not None and gpu.isdigit() and gpu not in (here := visible_gpus()):
+        raise UsageError(f"--gpu {gpu}: no such GPU here; {'give ' + ' or '.join(here) if here else 'leave it out'}")
+
+
 def visible_gpus() -> list[str]:
     """NVIDIA's GPUs by their numbers; those that CUDA_VISIBLE_DEVICES names where it is set."""
     if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:

@@ -101,7 +101,8 @@ def test_only_our_script_may_run(made: StoreMaker, tmp_path: Path) -> None:
 
 def test_page_says_what_was_searched_left_out_and_how_to_repeat_it(made: StoreMaker, tmp_path: Path) -> None:
     details = {
-        "command": "python -m search.run --part XR_HAND --trials 3 --store postgresql+psycopg://me:secret@h/d",
+        "command": "python -m search.run --part XR_HAND --timeout 9 --trials 3 --timeout=9 --space 'my space' "
+        "--store postgresql+psycopg://me:secret@h/d",
         "left_out": [
             {"path": "train/a.png", "reason": "unreadable"},
             {"path": "train/b.png", "reason": "no such file"},
@@ -117,7 +118,8 @@ def test_page_says_what_was_searched_left_out_and_how_to_repeat_it(made: StoreMa
 
     for said in (
         "4,321 / 210 / 99", "0.87 (0.82-0.92)", "2 images or entries left out (mine)", "train/b.png no such file",
-        "no images of XR_WRIST abnormal", "no memory left", "python -m search.run --part XR_HAND --trials 3",
+        "no images of XR_WRIST abnormal", "no memory left",
+        "python -m search.run --part XR_HAND --trials 2 --space 'my space' --store",
         '"epochs": 20', "data_hash dddddddddddddddd", "not a medical device",
     ):  # fmt: skip
         assert said in page.text

@@ -146,6 +146,7 @@ def test_trial_of_a_process_that_is_gone_is_taken_over_at_once(
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     table = schema.workers
     store.write(lambda connection: connection.execute(sa.update(table).filter_by(id=dead).values(identity=ended)))
+    assert {each.id: each.alive for each in store.read(claims.workers)} == {dead: False, other: True}
     (claim,) = take(store, other, search, batch[:1])
     assert (claim.attempt, claim.shared) == (2, False)
     assert log(store)[0] == (1, dead, GONE)

@@ -44,6 +44,8 @@ Capsys = pytest.CaptureFixture[str]
         (("--store", "postgresql+psycopg://u@h:port/x"), "--store"),
         (("--workers", 8, "--sampler", "nsga2"), "--sampler nsga2 proposes whole batches"),
         (("--workers", 8, "--engine", "keras-tuner"), "--batch-trials"),
+        (("--worker-gpus", 1), "--worker-gpus is for workers on Ray: give --ray too, or leave it out"),
+        (("--workers", 2, "--worker-memory-gib", 8), "--worker-memory-gib is for workers on Ray"),
         (("--ray", "nowhere.invalid:6379"), "--ray nowhere.invalid:6379: no cluster there"),
         (("--ray", "a..b:6379"), "--ray a..b:6379: no cluster there"),
         (("--engine", "vizier"), "argument --engine: invalid choice"),

@@ -1,6 +1,7 @@
 """A worker that must not join is refused in one line, and the search is unhurt."""
 
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from plumbing.command import run_command
 from plumbing.errors import UsageError
+from results import schema
 from results.records import FINISHED
 from results.store import Store
 from search.worker import main
@@ -57,9 +60,18 @@ def refused(ended: Ended, searcher: Searcher) -> str:
 
 
 def test_worker_that_joins_does_what_is_left(join: Callable[..., Ended], searcher: Searcher) -> None:
+    with closing(Store.open(searcher.store)) as store:
+        better = sa.update(schema.trials).values(value=0.98765)
+        store.write(lambda connection: connection.execute(better))
     ended = join()
     assert ended.code == 0, ended.err
     assert trials(searcher) == [FINISHED] * 3
+    assert ended.err.count("best 0.988") == 2  # another's, not its own
+    *_, told, last = ended.out.splitlines()
+    assert told == "search XR_WRIST-optuna has 3 of 3 trials; this worker ran 2"
+    assert {name: json.loads(last)[name] for name in ("search", "trials", "finished", "ran")} == {
+        "search": "XR_WRIST-optuna", "trials": 3, "finished": 3, "ran": 2,
+    }  # fmt: skip
 
 
 def test_search_of_no_such_name(join: Callable[..., Ended], searcher: Searcher) -> None:
@@ -157,3 +169,10 @@ def test_standard_input_without_a_store(capsys: Capsys, monkeypatch: pytest.Monk
     assert run_command("search.worker", main, ["--name", "x", "--store", "-"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "standard input gave no URL" in line
+
+
+def test_gpu_that_is_not_there(join: Callable[..., Ended], searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2")
+    assert "--gpu 7: no such GPU here; give 0 or 2" in refused(join("--gpu", 7), searcher)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "--gpu 0: no such GPU here; leave it out" in refused(join("--gpu", 0), searcher)
