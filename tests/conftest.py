@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.postgres import Server, started_server
+from tests.postgres import Server, load_pgserver, started_server
 from tests.reports.chromium import CHROMIUM
 
 if TYPE_CHECKING:  # loaded by the tests that use it
@@ -25,6 +25,8 @@ settings.load_profile("tests")
 def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Temporary files of these processes, and of those that tests kill, lie in a folder that goes with the session."""
     tmp_path_factory.getbasetemp()  # made before, elsewhere: what failed tests leave is kept
+    with suppress(ImportError):
+        load_pgserver()
     with (
         TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True) as folder,
         pytest.MonkeyPatch.context() as patch,

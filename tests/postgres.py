@@ -22,6 +22,17 @@ ON_POSTGRESQL = pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 STOP_SECONDS = 30
 
 
+def load_pgserver() -> Any:
+    """pgserver, which writes beside the temporary files of when it was first loaded until this process ends.
+
+    Raises: ImportError where it is not there for this platform.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns where XDG_RUNTIME_DIR is not set
+        import pgserver
+    return pgserver
+
+
 class Server:
     """A running server.
 
@@ -30,11 +41,8 @@ class Server:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raises: ImportError where pgserver is not there for this platform."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns where XDG_RUNTIME_DIR is not set
-            import pgserver
-
+        """Raises: ImportError as `load_pgserver`."""
+        pgserver = load_pgserver()
         self.folder = folder
         self._pg_ctl: Any = pgserver.pg_ctl
         started = pgserver.get_server(folder, cleanup_mode=None)
