@@ -137,11 +137,11 @@ def _draw_curves(axes: Axes, table: pd.DataFrame, theme: Theme) -> None:
         label="all abnormal",
     )  # fmt: skip
     axes.plot(curve["threshold"], curve["net_benefit"], color=theme.blue, linewidth=2, zorder=3, label="the trial")
-    marks = {YOUDEN: ("D", theme.orange), SENSITIVE: ("o", theme.green)}
-    for by, (marker, colour) in marks.items():
+    marks = {YOUDEN: ("D", theme.orange, 130), SENSITIVE: ("o", theme.green, 40)}  # both are seen where they are equal
+    for by, (marker, colour, size) in marks.items():
         own = table[table["chosen_by"] == by]
         axes.scatter(
-            own["threshold"], own["net_benefit"], marker=marker, s=60, color=colour, edgecolors=theme.paper, zorder=4,
+            own["threshold"], own["net_benefit"], marker=marker, s=size, color=colour, edgecolors=theme.paper, zorder=4,
             label=by,
         )  # fmt: skip
     axes.set_xlim(-0.01, 1.01)
