@@ -84,16 +84,24 @@ def list_images(data: Path, task: str) -> Listed:
     """
     found = scan(data)
     split, leaking = split_by_patient(found.images)
-    parts = parts_of(task)
-    images = split[split["part"].isin(parts)].reset_index(drop=True)
+    images = images_of(task, split, data)
+    left_out = tuple(left for left in (*found.left_out, *leaking) if _of_parts(left.path, parts_of(task)))
+    return Listed(task, data, found.root, images, left_out)
+
+
+def images_of(task: str, split: pd.DataFrame, data: Path) -> pd.DataFrame:
+    """A task's images among those that `split_by_patient` gave, labelled by its classes.
+
+    Raises: DataError where it has none, or a split lacks a class.
+    """
+    images = split[split["part"].isin(parts_of(task))].reset_index(drop=True)
     if images.empty:
         raise DataError(f"--data {data}: no images of {task}; radiographs.check tells what is there")
     images["label"] = [
         class_number(task, part, label) for part, label in zip(images["part"], images["label"], strict=True)
     ]
     check_classes(task, images, data)
-    left_out = tuple(left for left in (*found.left_out, *leaking) if _of_parts(left.path, parts))
-    return Listed(task, data, found.root, images, left_out)
+    return images
 
 
 def decode_images(listed: Listed, store: PixelStore, sizes: Collection[int]) -> Dataset:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:  # loaded where they are used: --help needs none of them
     import argparse
 
     from search.campaigns.file import Campaign
+    from search.campaigns.ledger import Ledger
     from search.campaigns.running import Work
+    from search.options import Options
 
 COMMAND = "search.campaign"
 
@@ -48,13 +50,13 @@ def main(arguments: Sequence[str]) -> int:
     store = campaign.store or DEFAULT_URL
     if campaign.report is not None and campaign.report.exists() and not campaign.report.is_dir():
         raise UsageError(f"{campaign.report}: the report needs a folder, and that is a file; give another --out")
-    workers = check(campaign, store)
+    searches = check(campaign, store)
     if options.explain:
-        print(explain(campaign, store))
+        print(explain(campaign, store, searches))
         return 0
     again = shlex.join(["python", "-m", COMMAND, *without_password(arguments, store)])
     try:
-        return run(campaign, store, workers)
+        return run(campaign, store, searches)
     except KeyboardInterrupt:
         raise Interrupted(f"resume with: {again}") from None
 
@@ -73,18 +75,23 @@ def _parser() -> "argparse.ArgumentParser":
     return parser
 
 
-def explain(campaign: "Campaign", store: str) -> str:
-    """What will run in which order, and how."""
+def explain(campaign: "Campaign", store: str, searches: Mapping[str, "Options"]) -> str:
+    """What will run in which order, and how, and what cannot."""
     from results.connection import hide_password
     from search.campaigns.checked import arguments_of
+    from search.campaigns.data import told_unusable, unusable
+    from search.campaigns.ledger import place_of, read_ledger
     from search.campaigns.seen import seen_so_far
+    from search.campaigns.words import counted
 
     seen = seen_so_far(store)
-    lines = [told_plan(campaign)]
+    lines = [told_plan(campaign, read_ledger(place_of(campaign, store)))]
+    lines += told_unusable(searches, unusable(searches))
     for place, item in enumerate(campaign.items, start=1):
         there = seen[item.name].ended if item.name in seen else 0
         less = f" (of {item.asked} asked for)" if item.trials < item.asked else ""
-        lines.append(f"{place}. {item.name}: {item.trials} trials{less}, {there} there; priority {item.priority:g}")
+        trials = f"{counted(item.trials, 'trial')}{less}, {there} there"
+        lines.append(f"{place}. {item.name}: {trials}; priority {item.priority:g}")
         command = arguments_of(item, hide_password(store), campaign.runs)
         lines.append(f"   {shlex.join(['python', '-m', 'search.run', *command])}")
     if campaign.report is not None:
@@ -92,41 +99,44 @@ def explain(campaign: "Campaign", store: str) -> str:
     return "\n".join(lines)
 
 
-def told_plan(campaign: "Campaign") -> str:
-    """The campaign in a line."""
+def told_plan(campaign: "Campaign", ledger: "Ledger") -> str:
+    """The campaign in a line, with what it may take and has taken."""
+    from search.campaigns.words import counted
+    from search.progress import duration
+
     budget, trials = campaign.budget, sum(item.trials for item in campaign.items)
     asked = sum(item.asked for item in campaign.items)
-    limits = [f"{budget.hours:g} hours"] if budget.hours is not None else []
-    limits += [f"{budget.gpu_hours:g} GPU hours"] if budget.gpu_hours is not None else []
     less = f" of {asked} asked for, by priority and then in equal shares" if trials < asked else ""
+    given = {"hour": budget.hours, "GPU hour": budget.gpu_hours}
+    limits = [f"{hours:g} {word}{'' if hours == 1 else 's'}" for word, hours in given.items() if hours is not None]
     within = f", within {' and '.join(limits)}" if limits else ""
-    return f"campaign {campaign.name}: {len(campaign.items)} searches, {trials} trials{less}{within}"
+    spent = f"; spent so far: {duration(ledger.seconds)}" if ledger.seconds else ""
+    spent += f", {duration(ledger.gpu_seconds)} of GPUs" if spent and budget.gpu_hours is not None else ""
+    searches = counted(len(campaign.items), "search", "searches")
+    return f"campaign {campaign.name}: {searches}, {counted(trials, 'trial')}{less}{within}{spent}"
 
 
-def run(campaign: "Campaign", store: str, workers: Mapping[str, int]) -> int:
+def run(campaign: "Campaign", store: str, searches: Mapping[str, "Options"]) -> int:
     """Run the searches, then build the report; the exit code."""
     from plumbing.files import locked_if_free
     from plumbing.progress import progress_bar
-    from search.campaigns.ledger import read_ledger
+    from search.campaigns.ledger import place_of, read_ledger
     from search.campaigns.running import Work, run_searches
-    from search.models import folder_of
+    from search.campaigns.words import counted
 
     def tell_line(line: str) -> None:
         tell(line)
         advance(line.startswith("trial "))  # a search's line for each ended trial
 
-    started = time.monotonic()
-    own = campaign.runs / "campaigns" / folder_of(campaign.name, store, campaign.runs).name
-    with locked_if_free(own.with_name(f"{own.name}.lock")) as free:
+    started, place = time.monotonic(), place_of(campaign, store)
+    with locked_if_free(place.with_suffix(".lock")) as free:
         if not free:
             raise UsageError(f"campaign {campaign.name} is running in another process; wait for it")
-        ledger = read_ledger(own.with_name(f"{own.name}.json"))
+        work = Work(campaign, store, read_ledger(place), searches, tell_line)
+        there = sum(work.ended().values())
+        tell(f"{told_plan(campaign, work.ledger)}; {counted(there, 'trial')} there")
         with progress_bar(f"campaign {campaign.name}", sum(item.trials for item in campaign.items)) as advance:
-            work = Work(campaign, store, ledger, workers, tell_line)
-            there = work.ended()
-            advance(sum(there.values()))
-            spent = f"; {ledger.seconds / 3600:.3g} hours are spent" if ledger.seconds else ""
-            tell(f"{told_plan(campaign)}; {sum(there.values())} trials are there{spent}")
+            advance(there)
             run_searches(work)
         unbuilt = _build_report(campaign.report, store) if campaign.report else ""
     return _tell_end(work, time.monotonic() - started, unbuilt)
@@ -149,6 +159,7 @@ def _build_report(out: Path, store: str) -> str:
     In a process: `search` may not import `reports`, which reads what searches leave behind. It is given the store by
     standard input: a password is not for who lists processes.
     """
+    tell(f"building the report in {out}")
     ended = subprocess.run(
         [sys.executable, "-c", REPORT, str(out)],
         input=f"{store}\n",
@@ -162,11 +173,14 @@ def _build_report(out: Path, store: str) -> str:
 
 
 def _tell_end(work: "Work", seconds: float, unbuilt: str) -> int:
+    from search.campaigns.words import counted
+
     campaign, ended = work.campaign, work.ended()
     if work.failed:
-        tell(f"{len(work.failed)} of {len(campaign.items)} searches failed: {', '.join(work.failed)}")
+        searches = counted(len(campaign.items), "search", "searches")
+        tell(f"{len(work.failed)} of {searches} failed: {', '.join(work.failed)}")
     if work.unfinished:
-        tell(f"the budget's hours are used up; unfinished: {', '.join(work.unfinished)}")
+        tell(f"{work.ledger.used_up(campaign.budget)}; unfinished: {', '.join(work.unfinished)}")
     if unbuilt:
         tell(f"no report: {unbuilt}")
     summary = {
@@ -179,7 +193,7 @@ def _tell_end(work: "Work", seconds: float, unbuilt: str) -> int:
         "trials_given": sum(item.trials for item in campaign.items),
         "trials_asked": sum(item.asked for item in campaign.items),
         "hours": round(work.ledger.seconds / 3600, 4),
-        "gpu_hours": round(work.ledger.gpu_seconds / 3600, 4),
+        "gpu_hours": None if campaign.budget.gpu_hours is None else round(work.ledger.gpu_seconds / 3600, 4),
         "report": None if campaign.report is None or unbuilt else str(campaign.report / "report.html"),
         "seconds": round(seconds, 1),
     }

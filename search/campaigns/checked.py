@@ -33,13 +33,13 @@ def _argument(key: str, value: Value) -> Iterator[str]:
         yield from (f"--{key}", str(each))
 
 
-def check(campaign: Campaign, store: str) -> dict[str, int]:
+def check(campaign: Campaign, store: str) -> dict[str, Options]:
     """Check all that can be checked without reading an image.
 
-    Returns: the processes that train for each search.
+    Returns: search -> its options.
     Raises: UsageError naming the file, the search and the mend.
     """
-    workers = {}
+    checked = {}
     for item in campaign.items:
         where = f"{campaign.path}: {item.place} ({item.name})"
         arguments = arguments_of(item, store, campaign.runs)
@@ -48,8 +48,8 @@ def check(campaign: Campaign, store: str) -> dict[str, int]:
             _check_options(options)
         except UserError as error:
             raise UsageError(f"{where}: {_named_as_in_the_file(str(error), item)}") from None
-        workers[item.name] = options.workers
-    return workers
+        checked[item.name] = options
+    return checked
 
 
 def _check_options(options: Options) -> None:

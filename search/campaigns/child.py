@@ -52,6 +52,7 @@ def run_search(
         stdin=subprocess.PIPE,  # closes when this process is gone; see search.campaigns.item
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        bufsize=0,  # nothing is kept back that closing a broken pipe would fail to write
         start_new_session=True,
         env=os.environ | {"COLUMNS": WIDE},
     )

@@ -6,6 +6,7 @@ an equal share of what is left, so that what one does not need passes on to the 
 """
 
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,14 +17,20 @@ from plumbing.files import locked_if_free
 from results.connection import hide_password
 from search.campaigns.checked import arguments_of
 from search.campaigns.child import run_search
+from search.campaigns.data import told_unusable, unusable
 from search.campaigns.file import Campaign, Item
-from search.campaigns.ledger import Ledger, settlement
+from search.campaigns.ledger import LEAST, End, Ledger, settlement
 from search.campaigns.seen import Seen, seen_so_far
 from search.campaigns.shares import share_seconds
+from search.campaigns.words import counted
 from search.models import folder_of
+from search.options import Options
+from search.progress import duration
 
-LEAST = 1.0  # seconds left of a budget that count as none
 POLL = 1.0  # seconds between looks at a search that another process runs
+TIMED_OUT = re.compile(  # as search.run says it
+    r"--timeout (\S+ s )?is over; the same command goes on( confirming)?"
+)
 
 
 @dataclass
@@ -31,7 +38,8 @@ class Work:
     """A campaign at work.
 
     Attributes:
-        workers: search -> processes that train for it. tell: takes a line for the user.
+        options: search -> what its command means. tell: takes a line for the user.
+        waiting: searches that this run has still to run, or to go on with.
         failed: search -> why it failed in this run.
         unfinished: searches that the budget's hours cut short or left out.
     """
@@ -39,8 +47,9 @@ class Work:
     campaign: Campaign
     store: str
     ledger: Ledger
-    workers: Mapping[str, int]
+    options: Mapping[str, Options]
     tell: Callable[[str], None]
+    waiting: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
 
@@ -53,12 +62,36 @@ class Work:
         seen = self.seen()
         return {item.name: seen[item.name].ended for item in self.campaign.items if item.name in seen}
 
+    def seconds_left(self, workers: int = 1) -> float:
+        """What the budget leaves a search of so many workers."""
+        return self.ledger.seconds_left(self.campaign.budget, workers)
+
+    def fail(self, item: Item, reason: str) -> None:
+        """Note that a search failed in this run."""
+        self.waiting.discard(item.name)
+        self.failed[item.name] = reason
+        self.ledger.end(item.name, End(item.trials, failed=reason))
+
 
 def run_searches(work: Work) -> None:
-    """Run all searches that are not settled; what failed, and what is unfinished, is then in `work`."""
+    """Run all searches that are not settled; what failed, and what is unfinished, is then in `work`.
+
+    Raises: DataError where a folder is none of radiographs; nothing has begun then.
+    """
     settled = settled_ones(work)
+    open_ones = {name: each for name, each in work.options.items() if name not in settled}
+    reasons = unusable(open_ones)
+    work.ledger.begin()
+    for line in told_unusable(open_ones, reasons):
+        work.tell(line)
+    work.waiting = open_ones.keys() - reasons.keys()
+    for item in work.campaign.items:
+        if item.name in reasons:
+            work.fail(item, reasons[item.name])
+        elif item.name in settled:
+            work.ledger.end(item.name, End(item.trials))
     for _, equals in groupby(work.campaign.items, key=lambda item: item.priority):
-        _run_equals(work, [item for item in equals if item.name not in settled])
+        _run_equals(work, [item for item in equals if item.name in work.waiting])
 
 
 def settled_ones(work: Work) -> set[str]:
@@ -81,11 +114,11 @@ def _run_equals(work: Work, items: list[Item]) -> None:
     """Run searches of one priority, those that their share of time cut short again in what is left of it."""
     waiting, cut_short = list(items), list[Item]()
     while waiting:
-        if _seconds_left(work) < LEAST:
-            work.unfinished += [each.name for each in items if each in waiting or each in cut_short]
+        if work.seconds_left() < LEAST:
+            _leave(work, [each for each in items if each in waiting or each in cut_short])
             return
         item = _next(work, waiting)
-        left = _seconds_left(work, work.workers[item.name])
+        left = work.seconds_left(work.options[item.name].workers)
         seconds = None if left == math.inf else max(share_seconds(left, len(waiting) + 1), LEAST)
         if _is_cut_short(work, item, seconds):
             cut_short.append(item)
@@ -93,12 +126,11 @@ def _run_equals(work: Work, items: list[Item]) -> None:
             waiting, cut_short = cut_short, []
 
 
-def _seconds_left(work: Work, workers: int = 1) -> float:
-    """What the budget leaves a search of so many workers, by the clock; infinite where nothing limits it."""
-    budget, ledger = work.campaign.budget, work.ledger
-    hours = math.inf if budget.hours is None else budget.hours * 3600 - ledger.seconds
-    gpu_hours = math.inf if budget.gpu_hours is None else (budget.gpu_hours * 3600 - ledger.gpu_seconds) / workers
-    return min(hours, gpu_hours)
+def _leave(work: Work, items: list[Item]) -> None:
+    """Note the searches that the hours leave unfinished."""
+    for item in items:
+        work.unfinished.append(item.name)
+        work.ledger.end(item.name, End(item.trials, unfinished=True))
 
 
 def _next(work: Work, waiting: list[Item]) -> Item:
@@ -127,19 +159,24 @@ def _is_cut_short(work: Work, item: Item, seconds: float | None) -> bool:
     """Run a search; whether its time ended it."""
     campaign, before = work.campaign, work.seen().get(item.name)
     there = f", {before.ended} of them there" if before and before.ended else ""
-    limit = "" if seconds is None else f", for {seconds / 60:.3g} min"
+    limit = "" if seconds is None else f", for {duration(seconds)}"
     place = campaign.items.index(item) + 1
-    work.tell(f"[{place}/{len(campaign.items)}] {item.name}: {item.trials} trials{there}{limit}")
-    arguments = arguments_of(item, "-", campaign.runs, seconds)
+    work.tell(f"[{place}/{len(campaign.items)}] {item.name}: {counted(item.trials, 'trial')}{there}{limit}")
     ended = run_search(
-        arguments, work.store, work.tell, lambda spent: work.ledger.spend(spent, work.workers[item.name])
+        arguments_of(item, "-", campaign.runs, seconds),
+        work.store,
+        lambda line: work.tell(TIMED_OUT.sub("its share of the hours is over", line)),
+        lambda spent: work.ledger.spend(spent, work.options[item.name].workers),
     )
     if ended.code != 0:
-        work.failed[item.name] = ended.reason
-        work.tell(f"{item.name} failed (exit code {ended.code}): {ended.reason}; the others go on")
+        work.fail(item, ended.reason)
+        others = "; the others go on" if work.waiting and work.seconds_left() >= LEAST else ""
+        work.tell(f"{item.name} failed (exit code {ended.code}): {ended.reason}{others}")
         return False
     count = work.seen()[item.name].ended
     if seconds is not None and ended.seconds >= seconds and (count < item.trials or "confirm" in item.options):
         return True
+    work.waiting.discard(item.name)
     work.ledger.settle(item.name, _settlement(work, item, count))
+    work.ledger.end(item.name, End(item.trials))
     return False

@@ -1,5 +1,6 @@
 """Campaigns: many searches as one resumable piece of work."""
 
+import json
 import os
 import re
 import shutil
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from plumbing.command import run_command
+from search import status
 from search.campaign import main
+from search.campaigns import child, running
 from search.models import folder_of, only_one
+from search.stopping import Stopping, reason_to_stop
 from tests.search.campaigning import Campaigner, await_line, eventually, items_of, kill
 from tests.search.conftest import REPOSITORY, Ended, Searcher
 
@@ -105,6 +109,19 @@ def test_a_search_that_dies_is_told_and_the_others_go_on(searcher: Searcher, kno
     assert (again.code, opened(again), again.summary["trials"]) == (0, [wrist], 4)
 
 
+def test_a_search_that_ends_before_it_is_given_its_store_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = child._write_line
+
+    def write_late(process: "child.subprocess.Popen[bytes]", text: str) -> None:
+        process.wait()
+        write(process, text)
+
+    monkeypatch.setattr(child, "_write_line", write_late)
+    monkeypatch.setattr(child.sys, "executable", "false")  # the command of that name
+    ended = child.run_search(["--store", "-"], "sqlite:///no.db", print, lambda seconds: None)
+    assert (ended.code, ended.reason) == (1, "exit code 1")
+
+
 @needs_proc
 @pytest.mark.slow
 def test_interrupt_reaches_the_search_and_ends_with_130_and_the_command_that_resumes(
@@ -121,26 +138,148 @@ def test_interrupt_reaches_the_search_and_ends_with_130_and_the_command_that_res
     assert items_of(searcher.runs) == []
 
 
-@pytest.mark.slow
-def test_a_search_that_cannot_begin_is_one_line_and_the_others_go_on(
-    searcher: Searcher, knowing: None, tmp_path: Path
-) -> None:
+@pytest.fixture
+def without_hands(searcher: Searcher, tmp_path: Path) -> Path:
+    """The data without a part, and without one class of another in the test split."""
     data = tmp_path / "without_hands"
     shutil.copytree(searcher.data, data)
-    shutil.rmtree(data / "train" / "XR_HAND")
-    shutil.rmtree(data / "valid" / "XR_HAND")
+    for folder in ("train/XR_HAND", "valid/XR_HAND"):
+        shutil.rmtree(data / folder)
+    for study in (data / "valid" / "XR_ELBOW").glob("*/*_positive"):
+        shutil.rmtree(study)
     for listing in data.glob("*.csv"):
         listing.unlink()
-    searches = '[[search]]\npart = ["XR_HAND", "XR_WRIST"]'
-    ended = Campaigner(searcher, searches, data=str(data), trials=1).apart("--out", tmp_path / "report")
+    return data
+
+
+@pytest.mark.slow
+def test_a_part_that_cannot_be_searched_is_told_before_the_first_search_and_the_others_run(
+    searcher: Searcher, knowing: None, without_hands: Path, tmp_path: Path
+) -> None:
+    searches = '[[search]]\npart = ["XR_WRIST", "XR_HAND"]'
+    ended = Campaigner(searcher, searches, data=str(without_hands), trials=1).apart("--out", tmp_path / "report")
     assert ended.code == 1
     assert ended.summary["failed"] == ["XR_HAND-efficientnet_lite0-optuna"]
     assert (ended.summary["done"], ended.summary["trials"]) == (1, 1)
-    told = [line for line in ended.err.splitlines() if "no images" in line or "failed" in line]
-    assert len(told) == 2  # when it failed, and at the end
-    assert told[0].startswith("XR_HAND-efficientnet_lite0-optuna failed (exit code 2): --data ")
-    assert told[1] == "1 of 2 searches failed: XR_HAND-efficientnet_lite0-optuna"
+    lines = ended.err.splitlines()
+    assert lines[1].startswith(f"XR_HAND: --data {without_hands}: no images of XR_HAND; ")
+    assert lines[1].endswith("; 1 search is left out")
+    assert lines[2] == "[1/2] XR_WRIST-efficientnet_lite0-optuna: 1 trial"
+    assert lines[-2:] == [
+        f"building the report in {tmp_path / 'report'}",
+        "1 of 2 searches failed: XR_HAND-efficientnet_lite0-optuna",
+    ]
     assert (tmp_path / "report" / "report.html").exists()
+
+
+def test_explain_tells_each_part_that_cannot_be_searched_in_one_line(
+    searcher: Searcher, here: Here, without_hands: Path
+) -> None:
+    searches = '[[search]]\npart = ["XR_ELBOW", "XR_HAND", "XR_WRIST", "all_parts"]\nseed = [0, 1]'
+    ended = here(Campaigner(searcher, searches, data=str(without_hands)).file, "--explain")
+    assert ended.code == 0
+    elbow, hand, first = ended.out.splitlines()[1:4]
+    assert elbow.startswith(f"XR_ELBOW: --data {without_hands}: XR_ELBOW has no abnormal patient in test; ")
+    assert hand.startswith(f"XR_HAND: --data {without_hands}: no images of XR_HAND; ")
+    assert elbow.endswith("; 2 searches are left out")
+    assert first.startswith("1. XR_ELBOW")
+
+
+def test_a_folder_of_no_radiographs_is_refused_before_anything_starts(
+    searcher: Searcher, here: Here, tmp_path: Path
+) -> None:
+    (tmp_path / "holiday").mkdir()
+    for more in ((), ("--explain",)):
+        ended = here(Campaigner(searcher, data=str(tmp_path / "holiday")).file, *more)
+        assert (ended.code, ended.out) == (2, "")
+        assert f"{tmp_path}/holiday: no train and valid folder in it; " in ended.err.splitlines()[-1]
+    assert not Path(searcher.store.removeprefix("sqlite:///")).exists()
+
+
+Ends = Callable[[int, float], None]
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> Ends:
+    """Let each search end at once with a code, after so many seconds by the ledger, without running."""
+
+    def end(code: int, seconds: float) -> None:
+        def run_search(
+            arguments: object, store: str, tell: Callable[[str], None], spend: Callable[[float], None]
+        ) -> child.Ended:
+            spend(seconds)
+            tell(f"worker 1: {reason_to_stop(Stopping(seconds=40.9957, started=0.0), [], 2)}")
+            if code == 130:
+                raise KeyboardInterrupt
+            return child.Ended(code, "broken", seconds)
+
+        monkeypatch.setattr(running, "run_search", run_search)
+
+    return end
+
+
+def status_of(campaign: Campaigner, capsys: pytest.CaptureFixture[str], *more: str) -> list[str]:
+    """What status says, in lines."""
+    capsys.readouterr()
+    assert run_command("search.status", status.main, [str(campaign.file), *more]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+WRIST, HAND_TOO = "XR_WRIST-efficientnet_lite0-optuna", "XR_HAND-efficientnet_lite0-optuna"
+TWO = '[[search]]\npart = ["XR_WRIST", "XR_HAND"]'
+
+
+def test_status_shows_what_failed_and_its_watch_ends_until_the_campaign_runs_again(
+    searcher: Searcher, here: Here, ends: Ends, capsys: pytest.CaptureFixture[str]
+) -> None:
+    campaign = Campaigner(searcher, TWO)
+    ends(1, 0.0)
+    ended = here(campaign.file)
+    told = [line for line in ended.err.splitlines() if " failed (" in line]
+    assert told == [
+        f"{WRIST} failed (exit code 1): broken; the others go on",
+        f"{HAND_TOO} failed (exit code 1): broken",
+    ]
+    assert ended.code == 1
+    assert status_of(campaign, capsys, "--watch")[-2:] == [
+        f"{WRIST}, {HAND_TOO}: failed: broken",
+        "0 of 2 searches done, 2 stopped, 0 of 6 trials",
+    ]
+    document = json.loads("\n".join(status_of(campaign, capsys, "--json")))
+    assert ([row["stopped"] for row in document["searches"]], document["seconds_left"]) == (["failed: broken"] * 2, 0.0)
+
+    ends(130, 0.0)
+    assert here(campaign.file).code == 130
+    assert status_of(campaign, capsys)[-1] == "0 of 2 searches done, 0 of 6 trials"
+
+
+def test_status_shows_that_the_hours_are_used_up_until_the_file_has_more(
+    searcher: Searcher, here: Here, ends: Ends, capsys: pytest.CaptureFixture[str]
+) -> None:
+    campaign = Campaigner(searcher, TWO, top="[budget]\ngpu-hours = 1")
+    ends(1, 3600.0)
+    ended = here(campaign.file)
+    assert f"{WRIST} failed (exit code 1): broken\n" in ended.err  # no others go on
+    assert ended.summary["unfinished"] == [HAND_TOO]
+    assert ended.summary["gpu_hours"] == 1.0
+    used_up = "the budget's gpu-hours are used up; raise gpu-hours in [budget]"
+    assert f"{used_up}; unfinished: {HAND_TOO}\n" in ended.err
+    assert f"{HAND_TOO}: {used_up}" in status_of(campaign, capsys, "--watch")
+    more = Campaigner(searcher, TWO, top="[budget]\ngpu-hours = 2")
+    assert used_up not in "\n".join(status_of(more, capsys))
+    explained = here(more.file, "--explain").out.splitlines()[0]
+    assert explained.endswith(", within 2 GPU hours; spent so far: 60 min, 60 min of GPUs")
+
+
+def test_the_share_of_the_hours_is_not_told_as_an_option_that_nobody_gave(
+    searcher: Searcher, here: Here, ends: Ends
+) -> None:
+    ends(1, 0.0)
+    err = here(Campaigner(searcher, TWO, top="[budget]\nhours = 1").file).err
+    assert err.splitlines()[0] == "campaign campaign: 2 searches, 6 trials, within 1 hour; 0 trials there"
+    assert f"[1/2] {WRIST}: 3 trials, for 30 min\n" in err
+    assert "worker 1: its share of the hours is over\n" in err
+    assert "--timeout" not in err
 
 
 @pytest.mark.slow
@@ -152,7 +291,8 @@ def test_hours_that_are_used_up_end_it_and_more_hours_go_on_to_the_same_trials(
     assert first.code == 0
     assert set(names) < set(first.summary["unfinished"])
     assert first.summary["hours"] >= 0.0003
-    assert "the budget's hours are used up; unfinished: " in first.err
+    assert "the budget's hours are used up; raise hours in [budget]; unfinished: " in first.err
+    assert first.summary["gpu_hours"] is None
 
     second = Campaigner(searcher, top="[budget]\nhours = 0.0003").apart()
     assert (second.code, opened(second)) == (0, [])
@@ -161,7 +301,8 @@ def test_hours_that_are_used_up_end_it_and_more_hours_go_on_to_the_same_trials(
     campaign = Campaigner(searcher, top="[budget]\nhours = 1\ngpu-hours = 1")
     third = campaign.apart()
     assert (third.code, third.summary["done"]) == (0, 4), third.err
-    assert ", for 15 min" in third.err  # a quarter of the hour for the first of four
+    share = 60 // len(first.summary["unfinished"])  # a fast machine had ended the first of the four in its second
+    assert f", for {share} min" in third.err
     assert campaign.trials() == undisturbed.trials()
 
 
@@ -207,8 +348,8 @@ def test_explain_prints_searches_trials_and_commands_and_makes_nothing(searcher:
     assert [line.split(", 0 there")[0] for line in lines[1::2][:4]] == [
         "1. XR_WRIST-efficientnet_lite0-optuna: 2 trials (of 3 asked for)",
         "2. XR_WRIST-efficientnet_lite0-keras-tuner: 2 trials (of 3 asked for)",
-        "3. XR_HAND-efficientnet_lite0-optuna: 1 trials (of 3 asked for)",
-        "4. XR_HAND-efficientnet_lite0-keras-tuner: 1 trials (of 3 asked for)",
+        "3. XR_HAND-efficientnet_lite0-optuna: 1 trial (of 3 asked for)",
+        "4. XR_HAND-efficientnet_lite0-keras-tuner: 1 trial (of 3 asked for)",
     ]
     assert all(line.startswith("   python -m search.run --") for line in lines[2::2])
     assert lines[-1] == f"then python -m reports.build --store {searcher.store} --out report"
@@ -342,10 +483,10 @@ priority = 1
     assert "--architecture base_cnn --architecture xception --image-size 96" in last
 
 
-def test_the_example_asks_for_all_eight_tasks_and_the_published_architectures(here: Here, tmp_path: Path) -> None:
+def test_the_example_asks_for_all_eight_tasks_and_the_published_architectures(here: Here, small_data: Path) -> None:
     from radiographs.parts import TASKS
 
-    ended = here(REPOSITORY / "docs" / "campaign.toml", "--data", tmp_path, "--store", "sqlite:///no.db", "--explain")
+    ended = here(REPOSITORY / "docs" / "campaign.toml", "--data", small_data, "--store", "sqlite:///no.db", "--explain")
     assert ended.code == 0, ended.err
     names = re.findall(r"^\d+\. (\S+):", ended.out, re.MULTILINE)
     published = ("base_cnn", "densenet121", "resnet152", "inception_v3", "xception")

@@ -1,6 +1,8 @@
-"""How far searches are, as the store tells it."""
+"""How far searches are, as the store tells it, and how their campaign ended them."""
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -17,6 +19,11 @@ from results import claims, schema
 from results.records import CONFIRM, SEARCH, NewSearch, NewTrial, TrialResult
 from results.store import Store
 from search import status
+from search.campaigns.file import read_campaign
+from search.campaigns.ledger import End, place_of, read_ledger
+from search.campaigns.rows import Row, rows_of
+from search.campaigns.seen import look_into
+from search.campaigns.table import as_text
 from tests.search.campaigning import Campaigner, await_line, eventually
 from tests.search.conftest import REPOSITORY, Ended, Searcher
 
@@ -121,14 +128,14 @@ def test_the_document_tells_all_with_null_where_nothing_is_known(
         "search": "XR_HAND-optuna", "kind": "search", "task": "XR_HAND", "engine": "optuna", "objective": "val_auc",
         "asked": 3, "ended": 1, "finished": 1, "pruned": 0, "failed": 0, "running": 1, "best_value": 0.5,
         "trial_seconds": 60.0, "last_trial_seconds": 60.0, "last_ended": "2026-01-01T00:01:00+00:00",
-        "trials_an_hour": 60.0, "seconds_left": 120.0, "workers": 0,
+        "trials_an_hour": 60.0, "seconds_left": 120.0, "workers": 0, "stopped": None,
     }  # fmt: skip
     assert (confirming["search"], confirming["asked"], confirming["ended"]) == ("XR_HAND-optuna-confirm", None, 1)
     assert wrist == {
         "search": "XR_WRIST-optuna", "kind": None, "task": None, "engine": None, "objective": None,
         "asked": 3, "ended": 0, "finished": 0, "pruned": 0, "failed": 0, "running": 0, "best_value": None,
         "trial_seconds": 0.0, "last_trial_seconds": None, "last_ended": None,
-        "trials_an_hour": None, "seconds_left": None, "workers": 0,
+        "trials_an_hour": None, "seconds_left": None, "workers": 0, "stopped": None,
     }  # fmt: skip
 
 
@@ -161,6 +168,80 @@ def test_a_campaign_of_which_nothing_was_begun_has_all_before_it(
     assert lines[3] == "0 of 2 searches done, 0 of 5 trials"
 
 
+@pytest.fixture
+def night(searches: Searches, tmp_path: Path) -> Path:
+    """A campaign's file; one of its searches has ended well with fewer trials than asked for, one failed."""
+    file = tmp_path / "night.toml"
+    parts = ["XR_HAND", "XR_WRIST", "XR_ELBOW"]
+    file.write_text(f"runs = '{tmp_path}/runs'\n[defaults]\ntrials = 3\n[[search]]\npart = {parts}\n")
+    search_id = searches.add("XR_HAND-optuna", [0.5], asked=3)
+    searches.date(search_id, "01T00:00:00", ["01T00:01:00"])
+    ledger = read_ledger(place_of(read_campaign(file), searches.url))
+    ledger.end("XR_HAND-optuna", End(3))
+    ledger.end("XR_WRIST-optuna", End(3, failed="no images of XR_WRIST"))
+    return file
+
+
+def test_no_time_is_counted_for_what_the_campaign_ended(night: Path, command: Command) -> None:
+    found = document(command(night, "--json"))
+    assert found["seconds_left"] == pytest.approx(3 * 60)  # of the third alone
+    assert [(row["seconds_left"], row["stopped"]) for row in found["searches"]] == [
+        (0.0, None), (0.0, "failed: no images of XR_WRIST"), (None, None),
+    ]  # fmt: skip
+    lines = command(night).out.splitlines()
+    assert [line.split()[:3] for line in lines[1:4]] == [
+        ["XR_HAND-optuna", "1/3", "done"], ["XR_WRIST-optuna", "0/3", "stopped"], ["XR_ELBOW-optuna", "0/3", "-"],
+    ]  # fmt: skip
+    assert lines[4:] == [
+        "XR_WRIST-optuna: failed: no images of XR_WRIST",
+        "1 of 3 searches done, 1 stopped, 1 of 9 trials, about 3 min left",
+    ]
+
+
+def test_more_trials_in_the_file_are_awaited_again(night: Path, command: Command) -> None:
+    night.write_text(night.read_text().replace("trials = 3", "trials = 4"))
+    assert command(night).out.splitlines()[-1] == "0 of 3 searches done, 1 of 12 trials, about 11 min left"
+
+
+def test_the_ends_are_read_where_the_campaign_was_told_to_leave_them(
+    night: Path, command: Command, tmp_path: Path
+) -> None:
+    night.write_text(night.read_text().replace(f"{tmp_path}/runs", "elsewhere"))
+    assert "stopped" not in command(night).out
+    assert "1 stopped" in command(night, "--runs", tmp_path / "runs").out
+    assert command("--runs", tmp_path).err == "search.status: --runs is a campaign's; give its file too\n"
+
+
+@pytest.fixture
+def rows(searches: Searches, night: Path) -> list[Row]:
+    """Of a campaign whose names are long, one of them failed for a long reason."""
+    more = "trials = 9\narchitecture = 'inception_v3'\nseed = [0, 1]"
+    night.write_text(night.read_text().replace("trials = 3", more))
+    campaign = read_campaign(night)
+    searches.add(campaign.items[0].name, [0.5, "failed", "failed", "pruned", "running"], asked=9)
+    ledger = read_ledger(place_of(campaign, searches.url))
+    ledger.end(campaign.items[1].name, End(9, failed="--data /somewhere: no images in the folder of the wrist" * 2))
+    return rows_of(look_into(searches.url), campaign, ledger)
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_a_narrow_terminal_loses_no_count_and_no_reason(rows: list[Row], width: int) -> None:
+    text = as_text(rows, True, width)
+    assert max(map(len, text.splitlines())) <= width
+    for told in ("XR_H", "eed1", "4/9", "0.5000", "failed: "):
+        assert told in text
+    assert "0 of 6 searches done, 1 stopped, 4 of 54 trials" in text
+    folded = "  workers 0, running 1, failed 2, pruned 1, finished 1\n" in text
+    assert folded == (width < 100)
+    assert " ".join(text.split()).count("of the wrist") == 2
+
+
+def test_where_rows_outnumber_the_lines_those_under_way_are_shown(rows: list[Row]) -> None:
+    text = as_text(rows, True, 200, 6)
+    assert text.count("\n") < 5
+    assert "under way; 0 of 6 searches done" in text
+
+
 def test_an_empty_store_has_no_searches_yet(searches: Searches, command: Command) -> None:
     assert command().out == "no searches yet\n"
     assert document(command("--json"))["searches"] == []
@@ -172,6 +253,25 @@ def test_a_store_that_is_not_there_is_told_and_not_made(tmp_path: Path, capsys: 
     assert (code, err.count("\n")) == (2, 1)
     assert "no such store" in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_campaign_that_was_not_begun_is_told_with_the_command_that_begins_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "night.toml"
+    file.write_text("[defaults]\ntrials = 3\n[[search]]\npart = 'XR_HAND'\n")
+    code = run_command("search.status", status.main, [str(file), "--store", f"sqlite:///{tmp_path}/no.db"])
+    err = capsys.readouterr().err
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"run python -m search.campaign {file}, or give the --store" in err
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_nothing_is_left_where_all_is_done(searches: Searches, command: Command) -> None:
+    searches.add("hand", [0.5], asked=1)
+    assert document(command("--json"))["seconds_left"] == 0.0
+    searches.add("wrist", [0.5], asked=2)
+    assert document(command("--json"))["seconds_left"] is None  # they may run at the same time
 
 
 def test_a_wrong_campaign_and_options_that_do_not_go_together_are_told(
@@ -202,27 +302,57 @@ def test_status_loads_nothing_that_is_slow(searches: Searches, url: str) -> None
         assert ended.stdout.splitlines()[-1] == "[]"
 
 
-def watching(url: str, *more: str) -> "subprocess.Popen[str]":
+def watching(url: str, stdout: int = subprocess.PIPE, **environment: str) -> "subprocess.Popen[str]":
     signals = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     code = f"{signals}import sys\nfrom plumbing.command import run_command\nfrom search.status import main\n"
     code += "def told(arguments):\n    print('watching', file=sys.stderr, flush=True)\n    return main(arguments)\n"
     code += "sys.exit(run_command('search.status', told, sys.argv[1:]))"
     return subprocess.Popen(
-        [sys.executable, "-c", code, "--watch", "--store", url, *more],
-        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-c", code, "--watch", "--store", url],
+        cwd=REPOSITORY, env=os.environ | environment, stdout=stdout, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
-def test_watch_ends_when_all_is_done(searches: Searches, url: str) -> None:
+def finish(searches: Searches, trial: int) -> None:
+    searches.store.finish_trial(trial, TrialResult("finished", 0.75, {}, 0, None, 60.0, {}, (), {}, None))
+
+
+def test_watch_into_a_pipe_prints_each_change_at_once_and_ends_when_all_is_done(searches: Searches, url: str) -> None:
     searches.add("hand", [0.5, "running"], asked=2)
     with watching(url) as process:
-        await_line(process, "watching")
-        result = TrialResult("finished", 0.75, {}, 0, None, 60.0, {}, (), {}, None)
-        searches.store.finish_trial(2, result)
+        assert process.stdout is not None
+        first = [process.stdout.readline() for _ in range(3)]
+        finish(searches, 2)
         out, err = process.communicate()
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, err) == (0, "watching\n")
+    assert first[2] == "0 of 1 searches done, 1 of 2 trials\n"
+    assert out.startswith("\nsearch ")
+    assert out.count("searches done") == 1
     assert "0.7500" in out
-    assert "1 of 1 searches done, 2 of 2 trials" in out
+    assert out.endswith("1 of 1 searches done, 2 of 2 trials\n")
+
+
+def test_watch_ends_quietly_where_nobody_reads_it_any_more(searches: Searches, url: str) -> None:
+    searches.add("hand", [0.5, "running", "running"], asked=3)
+    with watching(url) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        finish(searches, 2)
+        assert process.wait(60) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == "watching\n"
+
+
+def test_watch_in_a_narrow_terminal_shows_all_counts(searches: Searches, url: str) -> None:
+    searches.add("hand-with-a-name-that-is-rather-long", [0.5, "failed"], asked=2)
+    own, its = pty.openpty()
+    with watching(url, its, COLUMNS="80", LINES="24", TERM="xterm") as process:
+        os.close(its)
+        assert process.wait(60) == 0
+    shown = os.read(own, 2**16).decode()
+    os.close(own)
+    assert "workers 0, running 0, failed 1, pruned 0, finished 1" in shown
 
 
 def test_watch_ends_by_interrupt(searches: Searches, url: str) -> None:
