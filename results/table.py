@@ -1,11 +1,14 @@
 """All trials of a store as one table, one row a trial, with the columns that are exported."""
 
+import gc
 import json
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -156,8 +159,7 @@ def ranking_table(store: Store, ends: bool) -> pd.DataFrame:
         continued.
     """
     names = ("id", "search_id", "number", "state", "part_body", "valid_accuracy_eval", *(("finished",) if ends else ()))
-    query = sa.select(*(schema.trials.c[name] for name in names))
-    columns = zip(*store.read(partial(_all, query=query)), strict=True)
+    columns = _columns(store, sa.select(*(schema.trials.c[name] for name in names)))
     searches = store.searches()  # after the trials: a search may begin meanwhile
     table = pd.DataFrame(dict(zip(names, columns, strict=False)), columns=names)  # without columns where none is stored
     table = table.sort_values(["search_id", "number"], ignore_index=True)  # sooner done here than by a database
@@ -168,11 +170,29 @@ def ranking_table(store: Store, ends: bool) -> pd.DataFrame:
     finished = set(table.loc[table["state"] == FINISHED, "trial_id"])
     went_on = [earlier for earlier, later in store.read(partial(_all, query=_continuing())) if later in finished]
     table["continued"] = table["trial_id"].isin(went_on)
-    ids, *aucs = list(zip(*store.read(partial(_all, query=_aucs())), strict=True)) or [()] * 3
+    ids, *aucs = _columns(store, _aucs()) or [()] * 3
     for name, values in zip(("valid_auc", "test_auc"), aucs, strict=True):
-        found = dict(zip(ids, values, strict=True))
-        table[name] = table["trial_id"].map(found).where(table["state"] != RUNNING).astype(float)
+        found = pd.Series(np.array(values, float), pd.Index(ids, dtype="int64"))
+        table[name] = table["trial_id"].map(found).where(table["state"] != RUNNING)
     return table
+
+
+def _columns(store: Store, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+    """What a query finds, by columns; empty where it finds nothing."""
+    with _no_collection():
+        return list(zip(*store.read(partial(_all, query=query)), strict=True))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Rows by the hundred thousand make Python look for garbage among them, time after time, and there is none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _continuing() -> sa.Select[Any]:
