@@ -207,7 +207,7 @@ class Training:
             _tell(str(taken))
             return
         self.feed.note(work, trial)
-        self.bar.after_trial(trial, self.feed.ended.values())
+        self.bar.after_trial(trial, len(self.feed.ended), self.feed.best)
 
 
 class Pause:

@@ -28,6 +28,13 @@ def best_trials(trials: Sequence[Trial], count: int) -> list[Trial]:
     return sorted(finished, key=lambda trial: (-_value(trial), trial.number))[:count]
 
 
+def better(best: float | None, trial: Trial) -> float | None:
+    """The best value of finished trials, this one among them."""
+    if trial.state != FINISHED or trial.value is None:
+        return best
+    return trial.value if best is None else max(best, trial.value)
+
+
 def _value(trial: Trial) -> float:
     assert trial.value is not None
     return trial.value

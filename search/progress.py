@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -45,11 +45,13 @@ class SearchProgress:
             text = f"epoch {epoch + 1}/{self.epochs}  {self.objective} {metrics[self.objective]:.3f}  {self._outlook()}"
             self.live.update(self.task, description=text)
 
-    def after_trial(self, trial: Trial, ended_by_now: Iterable[Trial]) -> None:
-        """Show a trial's end; all as the store has them, other processes' too."""
-        values = [each.value if each.state == FINISHED else None for each in ended_by_now]
-        self.done = len(values)
-        self.best = max((value for value in values if value is not None), default=None)
+    def after_trial(self, trial: Trial, done: int, best: float | None) -> None:
+        """Show a trial's end, `trial` being as the store has it.
+
+        Args:
+            done, best: how many have ended by now, and the best value of them, other processes' too.
+        """
+        self.done, self.best = done, best
         self.ran += 1
         if trial.state == FINISHED and trial.value is not None:
             ended = f"{self.objective} {trial.value:.3f} in {trial.epochs_trained} epochs"

@@ -30,16 +30,15 @@ def look(campaign: "Campaign | None", store: str) -> "list[Row]":
 
     Raises: UserError where store or ledger cannot be read, or nothing of the campaign has begun.
     """
-    from results.connection import sqlite_path
     from search.campaigns.ledger import place_of, read_ledger
     from search.campaigns.rows import rows_of
-    from search.campaigns.seen import look_into
+    from search.campaigns.seen import look_into, may_hold_searches
 
     if campaign is None:
         return rows_of(look_into(store), None, None)
-    place, path = place_of(campaign, store), sqlite_path(store)
+    place = place_of(campaign, store)
     ledger = read_ledger(place)  # before the store, which holds all that the ledger knows to have ended
-    if path is None or path.exists():
+    if may_hold_searches(store):
         return rows_of(look_into(store), campaign, ledger)
     if place.exists():  # none of its searches has begun
         return rows_of({}, campaign, ledger)

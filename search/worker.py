@@ -27,7 +27,8 @@ MOST_GIB = 1e6
 def main(arguments: Sequence[str]) -> int:
     """The command."""
     given = _parser().parse_args(arguments)
-    check_gpu(given.gpu)
+    if given.store != "-":  # else who began this worker has asked
+        check_gpu(given.gpu)
     store = _store_of_parent() if given.store == "-" else given.store
     keep_to(Share(tuple(given.cpus or ()), given.memory_gib, given.gpu))
     told = "its trials are free for others"

@@ -26,11 +26,12 @@ class End:
     """How a search ended in the campaign's last run.
 
     Attributes:
-        trials: that it was to have. failed: why it failed, empty where it did not.
+        trials: that it was to have. ended: that had ended by then. failed: why it failed, empty where it did not.
         unfinished: whether the budget's hours cut it short or left it out.
     """
 
     trials: int
+    ended: int
     failed: str = ""
     unfinished: bool = False
 
@@ -51,10 +52,11 @@ class Ledger:
     settled: dict[str, str] = field(default_factory=dict)
     ends: dict[str, End] = field(default_factory=dict)
 
-    def begin(self) -> None:
-        """A run of the campaign begins."""
-        self.ends = {}
+    def begin(self) -> dict[str, End]:
+        """A run of the campaign begins; the ends of the last one, which are forgotten."""
+        before, self.ends = self.ends, {}
         self._write()
+        return before
 
     def spend(self, seconds: float, workers: int) -> None:
         """Add what a search ran."""
@@ -67,9 +69,9 @@ class Ledger:
         self.settled[name] = settlement
         self._write()
 
-    def end(self, name: str, end: End) -> None:
-        """Remember how a search ended in this run."""
-        self.ends[name] = end
+    def note(self, ends: Mapping[str, End]) -> None:
+        """Remember how searches ended in this run."""
+        self.ends |= ends
         self._write()
 
     def seconds_left(self, budget: Budget, workers: int = 1) -> float:

@@ -8,11 +8,12 @@ an equal share of what is left, so that what one does not need passes on to the 
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
+from plumbing.errors import DataError
 from plumbing.files import locked_if_free
 from results.connection import hide_password
 from search.campaigns.checked import arguments_of
@@ -70,7 +71,12 @@ class Work:
         """Note that a search failed in this run."""
         self.waiting.discard(item.name)
         self.failed[item.name] = reason
-        self.ledger.end(item.name, End(item.trials, failed=reason))
+        self.note([item], failed=reason)
+
+    def note(self, items: Sequence[Item], failed: str = "", unfinished: bool = False) -> None:
+        """Remember how searches ended, for `search.status`."""
+        ended = self.ended()
+        self.ledger.note({each.name: End(each.trials, ended.get(each.name, 0), failed, unfinished) for each in items})
 
 
 def run_searches(work: Work) -> None:
@@ -78,18 +84,20 @@ def run_searches(work: Work) -> None:
 
     Raises: DataError where a folder is none of radiographs; nothing has begun then.
     """
-    settled = settled_ones(work)
+    before, settled = work.ledger.begin(), settled_ones(work)
     open_ones = {name: each for name, each in work.options.items() if name not in settled}
-    reasons = unusable(open_ones)
-    work.ledger.begin()
+    try:
+        reasons = unusable(open_ones)
+    except DataError:
+        work.ledger.note(before)
+        raise
     for line in told_unusable(open_ones, reasons):
         work.tell(line)
     work.waiting = open_ones.keys() - reasons.keys()
     for item in work.campaign.items:
         if item.name in reasons:
             work.fail(item, reasons[item.name])
-        elif item.name in settled:
-            work.ledger.end(item.name, End(item.trials))
+    work.note([item for item in work.campaign.items if item.name in settled])
     for _, equals in groupby(work.campaign.items, key=lambda item: item.priority):
         _run_equals(work, [item for item in equals if item.name in work.waiting])
 
@@ -128,9 +136,8 @@ def _run_equals(work: Work, items: list[Item]) -> None:
 
 def _leave(work: Work, items: list[Item]) -> None:
     """Note the searches that the hours leave unfinished."""
-    for item in items:
-        work.unfinished.append(item.name)
-        work.ledger.end(item.name, End(item.trials, unfinished=True))
+    work.unfinished += [item.name for item in items]
+    work.note(items, unfinished=True)
 
 
 def _next(work: Work, waiting: list[Item]) -> Item:
@@ -178,5 +185,5 @@ def _is_cut_short(work: Work, item: Item, seconds: float | None) -> bool:
         return True
     work.waiting.discard(item.name)
     work.ledger.settle(item.name, _settlement(work, item, count))
-    work.ledger.end(item.name, End(item.trials))
+    work.note([item])
     return False

@@ -60,10 +60,13 @@ def seen_so_far(url: str) -> dict[str, Seen]:
 
     Raises: StoreError where it is no store of ours.
     """
+    return look_into(url, create=True) if may_hold_searches(url) else {}
+
+
+def may_hold_searches(url: str) -> bool:
+    """Whether it is worth a look: not where SQLite's file is absent, or empty as it is until its tables are made."""
     path = sqlite_path(url)
-    if path is None or (path.exists() and (path.is_dir() or path.stat().st_size > 0)):
-        return look_into(url, create=True)
-    return {}
+    return path is None or (path.exists() and (path.is_dir() or path.stat().st_size > 0))
 
 
 def look_into(url: str, create: bool = False) -> dict[str, Seen]:

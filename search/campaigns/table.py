@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
+from plumbing.text import printable
 from results.list import aligned
 from search.campaigns.rows import Row, seconds_left
 from search.progress import duration
@@ -91,7 +92,7 @@ def _ends(rows: Sequence[Row], width: int | None) -> list[str]:
     for row in rows:
         if row.end:
             names.setdefault(row.end, []).append(row.name)
-    lines = [f"{', '.join(each)}: {reason}" for reason, each in names.items()]
+    lines = [printable(f"{', '.join(each)}: {reason}") for reason, each in names.items()]
     if width is None:
         return lines
     return [textwrap.fill(line, width, subsequent_indent="  ", break_on_hyphens=False) for line in lines]

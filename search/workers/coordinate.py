@@ -12,6 +12,7 @@ from plumbing.errors import SearchFailed, UserError
 from results import claims
 from results.records import RUNNING, utc_now
 from search.loop import SearchRun, progress_of
+from search.models import better
 from search.workers.known import first_missing
 
 LOOK_SECONDS = 0.5
@@ -67,7 +68,7 @@ class _Coordination:
         self.deaths = 0
         self.complete_at = time.monotonic()
         trials = run.store.trials(run.search.id)
-        self.ended = {trial.number: trial for trial in trials if trial.state != RUNNING}
+        self.ended = {trial.number for trial in trials if trial.state != RUNNING}
         self.bar = progress_of(run, trials)
 
     def keep(self, places: Sequence[int]) -> None:
@@ -96,8 +97,8 @@ class _Coordination:
         """Tell of the trials that ended since."""
         for trial in self.run.store.trials(self.run.search.id, first=first_missing(self.ended)):
             if trial.state != RUNNING and trial.number not in self.ended:
-                self.ended[trial.number] = trial
-                self.bar.after_trial(trial, self.ended.values())
+                self.ended.add(trial.number)
+                self.bar.after_trial(trial, len(self.ended), better(self.bar.best, trial))
 
     def _look(self, place: int, process: Process) -> None:
         code = process.code()

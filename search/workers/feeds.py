@@ -16,6 +16,7 @@ from results.claims import Claim, Wish
 from results.records import FAILED, RUNNING, NewTrial, Trial
 from results.store import Store
 from search.engines import Engine, Proposal
+from search.models import better
 from search.stopping import Clock
 from search.workers.known import compact, expanded, first_missing
 from search.workers.worker import Worker
@@ -69,6 +70,7 @@ class Feed(Protocol):
     why: str | None  # why it ended before there were as many trials as asked for
     over: bool
     ended: dict[int, Trial]
+    best: float | None  # of their values
 
     def next(self, most: int) -> list[Work]:
         """Work for this process; empty where it is over, or where all that is left is under way.
@@ -93,11 +95,12 @@ class _Known:
         self.knows: dict[int, Mapping[str, object] | None] = {}
         self.mine: dict[int, Work] = {}  # under way in this process
         self.fresh: set[int] = set()  # ended in this process
-        self.over, self.why = False, None
+        self.over, self.why, self.best = False, None, None
         self._retry_at = 0.0
         self.see(trials)
 
     why: str | None
+    best: float | None
 
     def may_claim(self) -> bool:
         """Whether asking for what is begun may give anything: something has changed, or some time has passed."""
@@ -114,6 +117,7 @@ class _Known:
             self.knows[trial.number] = trial.knows
             if trial.state != RUNNING:
                 self.ended[trial.number] = trial
+                self.best = better(self.best, trial)
         if before == (len(self.begun), len(self.ended)):
             return False
         self._retry_at = 0.0

@@ -12,6 +12,7 @@ from plumbing.errors import UsageError
 
 GIB = 2**30
 LEAST_GIB = 2.0  # what TensorFlow and its threads map counts, used or not: 1.8 GiB before it has trained anything
+SMI = "nvidia-smi"
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -72,16 +73,18 @@ def keep_to(share: Share) -> None:
 
 
 def check_gpu(gpu: str | None) -> None:
-    """Raises: UsageError where it is a number that no GPU here has; its other names are CUDA's to judge."""
-    if gpu is not None and gpu.isdigit() and gpu not in (here := visible_gpus()):
+    """Raises: UsageError where it is a number that no GPU here is known to have; other names are CUDA's to judge."""
+    if gpu is None or not gpu.isdigit() or not ({"CUDA_VISIBLE_DEVICES"} & os.environ.keys() or shutil.which(SMI)):
+        return
+    if gpu not in (here := visible_gpus()):
         raise UsageError(f"--gpu {gpu}: no such GPU here; {'give ' + ' or '.join(here) if here else 'leave it out'}")
 
 
 def visible_gpus() -> list[str]:
     """NVIDIA's GPUs by their numbers; those that CUDA_VISIBLE_DEVICES names where it is set."""
     if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [each for each in named.split(",") if each and each != "-1"]
-    if (command := shutil.which("nvidia-smi")) is None:
+        return [each.strip() for each in named.split(",") if each.strip() not in ("", "-1")]
+    if (command := shutil.which(SMI)) is None:
         return []
     listed = subprocess.run([command, "-L"], capture_output=True, text=True, check=False)
     lines = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]

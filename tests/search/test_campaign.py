@@ -248,6 +248,11 @@ def test_status_shows_what_failed_and_its_watch_ends_until_the_campaign_runs_aga
     document = json.loads("\n".join(status_of(campaign, capsys, "--json")))
     assert ([row["stopped"] for row in document["searches"]], document["seconds_left"]) == (["failed: broken"] * 2, 0.0)
 
+    empty = searcher.data.parent / "empty"
+    empty.mkdir()
+    assert here(campaign.file, "--data", empty).code == 2
+    assert "2 stopped" in status_of(campaign, capsys)[-1]  # nothing has begun since
+
     ends(130, 0.0)
     assert here(campaign.file).code == 130
     assert status_of(campaign, capsys)[-1] == "0 of 2 searches done, 0 of 6 trials"

@@ -42,16 +42,20 @@ class Searches:
         details = {} if asked is None else {"command": f"python -m search.run --part XR_HAND --trials {asked} --seed 0"}
         new = NewSearch(name, kind, "optuna", "0.1.0", task="XR_HAND", objective="val_auc", details=details)
         search = self.store.create_search(new)
-        for number, value in enumerate(values):
+        self.more(search.id, 0, values)
+        return search.id
+
+    def more(self, search_id: int, first: int, values: list[float | str]) -> None:
+        """More trials of a search."""
+        for number, value in enumerate(values, first):
             trial = NewTrial(number, "XR_HAND", "net", "net", "m", {"lr": 0.1}, "random", 32, 0, 2, "0.1.0")
-            begun = self.store.start_trial(search.id, trial)
+            begun = self.store.start_trial(search_id, trial)
             if value == "failed":
                 self.store.fail_trial(begun.id, "reason", 60.0)
             elif value != "running":
                 state, best = ("pruned", 0.99) if value == "pruned" else ("finished", float(value))
                 result = TrialResult(state, best, {"val_auc": [best]}, 0, None, 60.0, {}, (), {}, None)
                 self.store.finish_trial(begun.id, result)
-        return search.id
 
     def date(self, search_id: int, begun: str, ends: list[str]) -> None:
         """When its trials began, all at once, and ended."""
@@ -177,8 +181,7 @@ def night(searches: Searches, tmp_path: Path) -> Path:
     search_id = searches.add("XR_HAND-optuna", [0.5], asked=3)
     searches.date(search_id, "01T00:00:00", ["01T00:01:00"])
     ledger = read_ledger(place_of(read_campaign(file), searches.url))
-    ledger.end("XR_HAND-optuna", End(3))
-    ledger.end("XR_WRIST-optuna", End(3, failed="no images of XR_WRIST"))
+    ledger.note({"XR_HAND-optuna": End(3, 1), "XR_WRIST-optuna": End(3, 0, failed="no images of XR_WRIST")})
     return file
 
 
@@ -203,6 +206,43 @@ def test_more_trials_in_the_file_are_awaited_again(night: Path, command: Command
     assert command(night).out.splitlines()[-1] == "0 of 3 searches done, 1 of 12 trials, about 11 min left"
 
 
+def test_a_search_that_somebody_goes_on_with_is_awaited_again(
+    night: Path, searches: Searches, command: Command
+) -> None:
+    by_hand = searches.add("XR_WRIST-optuna", [], asked=3)
+    assert command(night).out.splitlines()[2].split()[:3] == ["XR_WRIST-optuna", "0/3", "stopped"]
+    worker = searches.store.write(lambda connection: claims.join(connection, by_hand))
+    assert "stopped" not in command(night).out
+    searches.store.write(lambda connection: claims.leave(connection, worker))
+    assert "1 stopped" in command(night).out
+    searches.more(by_hand, 0, [0.6, 0.7, 0.8])
+    assert command(night).out.splitlines()[2].split()[:3] == ["XR_WRIST-optuna", "3/3", "done"]
+
+
+def test_more_trials_than_the_file_asks_for_are_all_counted(night: Path, searches: Searches, command: Command) -> None:
+    night.write_text(night.read_text().replace("trials = 3", "trials = 1"))
+    searches.add("XR_ELBOW-optuna", [0.6, 0.7])
+    assert command(night).out.splitlines()[-1].startswith("2 of 3 searches done, 3 of 4 trials")
+
+
+def test_a_search_that_still_confirms_is_not_over(searches: Searches, url: str) -> None:
+    searches.add("hand", [0.5], asked=1)
+    confirming = searches.add("hand-confirm", [0.5], kind=CONFIRM)
+    assert [row.is_over for row in rows_of(look_into(url), None, None)] == [True, True]
+    searches.store.write(lambda connection: claims.join(connection, confirming))
+    assert [row.is_over for row in rows_of(look_into(url), None, None)] == [True, False]
+
+
+def test_a_store_whose_tables_are_being_made_has_no_searches_yet(
+    night: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "new.db").touch()
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    read_ledger(place_of(read_campaign(night), url)).begin()
+    assert run_command("search.status", status.main, [str(night), "--store", url]) == 0
+    assert "0 of 3 searches done" in capsys.readouterr().out
+
+
 def test_the_ends_are_read_where_the_campaign_was_told_to_leave_them(
     night: Path, command: Command, tmp_path: Path
 ) -> None:
@@ -220,7 +260,8 @@ def rows(searches: Searches, night: Path) -> list[Row]:
     campaign = read_campaign(night)
     searches.add(campaign.items[0].name, [0.5, "failed", "failed", "pruned", "running"], asked=9)
     ledger = read_ledger(place_of(campaign, searches.url))
-    ledger.end(campaign.items[1].name, End(9, failed="--data /somewhere: no images in the folder of the wrist" * 2))
+    reason = "--data /somewhere: no images in the folder of the wrist" * 2
+    ledger.note({campaign.items[1].name: End(9, 0, failed=reason)})
     return rows_of(look_into(searches.url), campaign, ledger)
 
 
