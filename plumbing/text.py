@@ -8,3 +8,15 @@ def printable(text: str) -> str:
     a\nb\x1b[31m é \udcff
     """
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def shorten(name: str, longest: int) -> str:
+    """The name with its middle left out where it is longer, because names differ at their ends.
+
+    >>> shorten("densenet121_deep_augment_70epochs", 21)
+    'densenet12…t_70epochs'
+    """
+    if len(name) <= longest:
+        return name
+    tail = (longest - 1) // 2
+    return f"{name[: longest - 1 - tail]}…{name[len(name) - tail :]}"

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
-from reports.figures import LIGHT, Theme, head, label_rows, legend_above, new_figure, shorten, split_colours, style_axes
+from plumbing.text import shorten
+from reports.figures import LIGHT, Theme, head, label_rows, legend_above, new_figure, split_colours, style_axes
 from reports.ranking import ranked, ranked_by
 from reports.tables import plain_line
 from results.records import SPLITS

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.figures import LIGHT, Theme, head, new_figure, plain, shorten
+from plumbing.text import shorten
+from reports.figures import LIGHT, Theme, head, new_figure, plain
 from reports.panels import legend_in, panel
 from reports.tables import interval_text, plain_line
 from reports.top_trials import SPLITS, Studies, TopTrial

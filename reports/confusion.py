@@ -6,8 +6,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from plumbing.errors import StoreError
+from plumbing.text import shorten
 from radiographs.parts import class_names
-from reports.figures import LIGHT, Theme, drawable, head, head_width, new_figure, plain, shorten, style_axes
+from reports.figures import LIGHT, Theme, drawable, head, head_width, new_figure, plain, style_axes
 from reports.ranking import ranked
 from reports.tables import plain_line
 from results.evaluation import confusion_counts

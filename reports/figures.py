@@ -117,18 +117,6 @@ def drawable(name: str) -> str:
     return "".join(sign if ord(sign) in _characters() else "?" for sign in name)
 
 
-def shorten(name: str, longest: int) -> str:
-    """The name with its middle left out where it is longer, because names differ at their ends.
-
-    >>> shorten("densenet121_deep_augment_70epochs", 21)
-    'densenet12…t_70epochs'
-    """
-    if len(name) <= longest:
-        return name
-    tail = (longest - 1) // 2
-    return f"{name[: longest - 1 - tail]}…{name[-tail:]}"
-
-
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file; the same figure gives the same bytes."""
     buffer = io.BytesIO()

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.figures import LIGHT, Theme, head, legend_beside_head, new_figure, shorten
+from plumbing.text import shorten
+from reports.figures import LIGHT, Theme, head, legend_beside_head, new_figure
 from reports.panels import panel
 from reports.tables import plain_line
 from results.records import FAILED, FINISHED, PRUNED, RUNNING, SEARCH

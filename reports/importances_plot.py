@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from plumbing.text import shorten
 from reports.figures import (
     LIGHT,
     Theme,
@@ -14,7 +15,6 @@ from reports.figures import (
     legend_beside_head,
     new_figure,
     plain,
-    shorten,
     style_axes,
 )
 from reports.tables import plain_line

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from plumbing.text import shorten
 from reports.accuracy_plot import row_labels
-from reports.figures import LIGHT, Theme, head, new_figure, shorten
+from reports.figures import LIGHT, Theme, head, new_figure
 from reports.panels import DASHES, LONGEST_LABEL, colours, legend_in, panel
 from reports.ranking import ranked
 from reports.tables import plain_line

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plumbing.seeds import generator_of
-from reports.figures import LIGHT, Theme, head, legend_beside_head, new_figure, plain, shorten
+from plumbing.text import shorten
+from reports.figures import LIGHT, Theme, head, legend_beside_head, new_figure, plain
 from reports.panels import panel
 from reports.tables import plain_line
 from reports.top_trials import Studies, TopTrial

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
+from plumbing.text import shorten
 from radiographs.parts import ALL_PARTS
-from reports.figures import LIGHT, Theme, head, new_figure, shorten
+from reports.figures import LIGHT, Theme, head, new_figure
 from reports.panels import DASHES, LONGEST_LABEL, colours, legend_in, panel
 from reports.tables import interval_text, plain_line
 from reports.top_trials import Studies, TopTrial

@@ -75,8 +75,9 @@ def pictures(study: "optuna.Study", table: "pd.DataFrame", objective: str) -> di
     Args:
         table: as `reports.importances.importance_table` gives it.
     """
+    from plumbing.text import shorten
     from reports import study_plots as plots
-    from reports.figures import png, shorten
+    from reports.figures import png
     from reports.importances import ALL, Scope, scopes
     from reports.tables import plain_line
 

@@ -21,7 +21,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from optuna.visualization import matplotlib as optunas
 
-from reports.figures import FONT, LIGHT, drawable, head, legend_above, shorten, style_axes
+from plumbing.text import shorten
+from reports.figures import FONT, LIGHT, drawable, head, legend_above, style_axes
 from reports.importances import Scope
 from reports.tables import plain_line
 

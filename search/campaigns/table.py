@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from plumbing.text import printable
+from plumbing.text import printable, shorten
 from results.list import aligned
 from search.campaigns.rows import Row, seconds_left
 from search.progress import duration
@@ -39,7 +39,7 @@ def _table(rows: Sequence[Row], width: int | None) -> str:
         return table
     first = [each[: len(FIRST)] for each in cells]
     others = _width(aligned([FIRST, *(("", *each[1:]) for each in first)])) - len(FIRST[0])
-    names = (_shortened(each[0], max(width - others, LEAST_NAME)) for each in first)
+    names = (shorten(each[0], max(width - others, LEAST_NAME)) for each in first)
     head, *lines = aligned([FIRST, *((name, *each[1:]) for name, each in zip(names, first, strict=True))]).splitlines()
     folded = (f"{line}{_counts(row)}" for line, row in zip(lines, rows, strict=True))
     return "\n".join([head, *folded])
@@ -47,18 +47,6 @@ def _table(rows: Sequence[Row], width: int | None) -> str:
 
 def _width(text: str) -> int:
     return max(len(line) for line in text.splitlines())
-
-
-def _shortened(name: str, most: int) -> str:
-    """Without its middle where it is too long: parts stand at a name's beginning, what tells searches apart at its end.
-
-    >>> _shortened("XR_HAND-densenet121-optuna-seed0", 16)
-    'XR_HAND-…a-seed0'
-    """
-    if len(name) <= most:
-        return name
-    end = (most - 1) // 2
-    return f"{name[: most - 1 - end]}…{name[len(name) - end :]}"
 
 
 def _counts(row: Row) -> str:
