@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from radiographs.synthetic import LEAST_PATIENTS, draw_dataset
 from reports.build import build_report
@@ -135,7 +135,7 @@ def test_filter_by_part_hides_the_others_by_mouse(opened: Opened) -> None:
     assert opened.page.locator("section.part:visible h3").all_inner_texts() == ["XR_WRIST"]
     assert opened.page.locator("output").inner_text() == "6 ranked trials"
     opened.page.get_by_role("button", name="Show all").click()
-    opened.page.wait_for_function("document.querySelectorAll('section.part[hidden]').length === 0")
+    expect(opened.page.locator("section.part[hidden]")).to_have_count(0)
 
 
 def test_filter_by_architecture_by_keyboard_shows_all_of_its_trials(opened: Opened) -> None:
