@@ -103,7 +103,7 @@ class Participant:
 
     def ended(self) -> tuple[int, str]:
         """The images that it extracted, and what else it said on stderr."""
-        out, error = self.process.communicate(timeout=60)
+        out, error = self.process.communicate(timeout=240)
         assert self.process.returncode == 0, error
         return int(out), error
 

@@ -60,7 +60,7 @@ def go(*processes: subprocess.Popen[str]) -> list[int]:
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
     return [process.returncode for process in processes]
 
 
@@ -94,7 +94,7 @@ def test_of_two_threads_one_computes_and_both_read(tmp_path: Path, caches: int) 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=240)
     assert found == [anew()] * 2
     assert (first.ledger.served, first.ledger.extracted) == (2 * COUNT, COUNT)
 

@@ -184,7 +184,7 @@ def test_a_thread_that_waits_for_another_process_lets_others_of_its_own_extract(
     assert ask(cache, level="deep", view=1).tobytes() == anew(level="deep", view=1)
     assert thread.is_alive()
     (tmp_path / "held").unlink()
-    thread.join(timeout=60)
+    thread.join(timeout=240)
     assert found == [anew(count=IMAGES)]
     other.ended()
 
@@ -200,7 +200,7 @@ def test_threads_with_caches_of_their_own_share_the_work_with_another_process(tm
     await_counts(tmp_path / "features", BATCHES - 2)
     (tmp_path / "held").unlink()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=240)
     assert sum(cache.ledger.extracted for cache in caches) + other.ended()[0] == IMAGES
     assert counts(tmp_path / "features") == [1] * BATCHES
     assert contents(tmp_path / "features") == alone(tmp_path / "alone")

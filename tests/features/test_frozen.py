@@ -130,7 +130,7 @@ def test_two_threads_make_one_record(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=240)
     assert len(asked) == 1
     assert found[0] == found[1]
 

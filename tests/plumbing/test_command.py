@@ -72,7 +72,7 @@ def test_ctrl_c_ends_a_real_command_with_130() -> None:
     try:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=240)
     finally:
         process.kill()
         process.communicate()
@@ -87,7 +87,7 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     process.stdout.close()
     errors = process.stderr.read()
     process.stderr.close()
-    assert (process.wait(timeout=30), errors) == (0, "")
+    assert (process.wait(timeout=240), errors) == (0, "")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOTDIR])
@@ -108,7 +108,7 @@ def test_a_full_disk_without_a_file_name_is_told_too(capsys: pytest.CaptureFixtu
 def test_output_to_a_full_device_is_one_line(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         process = in_a_process("    print('x')\n    return 0", stdout=full)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=240)
     assert process.returncode == 2
     assert errors.startswith("a.command: a file: No space left on device;")
 
@@ -120,7 +120,7 @@ def test_closed_outputs_are_no_error_and_no_file_takes_their_number(tmp_path: Pa
     )
     closing = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh"]
     process = in_a_process(body, str(tmp_path / "file"), before=closing)
-    process.communicate(timeout=30)
+    process.communicate(timeout=240)
     assert (process.returncode, (tmp_path / "file").read_text()) == (0, "")
 
 
@@ -135,7 +135,7 @@ def test_an_error_line_holds_nothing_that_a_terminal_obeys(capsys: pytest.Captur
 def test_a_name_that_is_no_utf_8_is_written_where_stdout_is_strict(encoding: str, written: bytes) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"}
     process = in_a_process("    print('\\udcff')\n    return 0", text=False, env=environment)
-    assert (process.communicate(timeout=30), process.returncode) == ((written, b""), 0)
+    assert (process.communicate(timeout=240), process.returncode) == ((written, b""), 0)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), ValueError("ours")])

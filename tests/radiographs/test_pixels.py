@@ -59,7 +59,7 @@ def go(*processes: subprocess.Popen[str]) -> list[int]:
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
     return [process.returncode for process in processes]
 
 

@@ -40,7 +40,10 @@ class Followed:
 
     def later(self) -> None:
         self.page.clock.run_for(1000 * FOLLOW_SECONDS)
-        self.page.wait_for_load_state("load")
+
+    def loads_itself(self) -> None:
+        with self.page.expect_event("load"):
+            self.later()
 
     def trials(self) -> int:
         """As the page tells them."""
@@ -66,10 +69,10 @@ def followed(made: StoreMaker, browser: Browser, tmp_path: Path) -> Iterator[Fol
 def test_open_page_shows_what_came_since(followed: Followed) -> None:
     assert followed.trials() == 12
     followed.finish_another()
-    followed.later()
+    followed.loads_itself()
     assert followed.trials() == 13
     followed.finish_another()
-    followed.later()
+    followed.loads_itself()
     assert followed.trials() == 14
 
 
@@ -84,7 +87,7 @@ def test_page_comes_back_as_its_reader_left_it(followed: Followed) -> None:
     page.evaluate("scrollTo(0, 700)")
 
     followed.finish_another()
-    followed.later()
+    followed.loads_itself()
 
     assert followed.trials() == 13
     assert page.locator("section.part:visible h3").all_inner_texts() == ["XR_HAND"]
@@ -110,7 +113,7 @@ def test_page_stays_once_its_reader_says_so_and_goes_on_when_asked(followed: Fol
     assert not box.is_checked()
     box.check()
     followed.finish_another()
-    followed.later()
+    followed.loads_itself()
     assert followed.trials() == 14
 
 
@@ -126,13 +129,13 @@ def test_page_does_not_leave_a_reader_who_marks_text_or_chooses(followed: Follow
     assert followed.trials() == 12
 
     followed.page.get_by_label("Part", exact=True).blur()
-    followed.later()
+    followed.loads_itself()
     assert followed.trials() == 13
 
 
 def test_page_follows_no_longer_when_the_watching_ends(followed: Followed) -> None:
     followed.watcher.close()
-    followed.later()
+    followed.loads_itself()
 
     assert followed.page.get_by_label(BOX).count() == 0
     followed.later()

@@ -69,7 +69,7 @@ class RayNodes:
 def nodes() -> Iterator[RayNodes]:
     found = RayNodes()
     yield found
-    found.process.communicate(timeout=60)
+    found.process.communicate(timeout=240)
 
 
 def command(searcher: Searcher, shared: Path, *more: object) -> list[str]:
