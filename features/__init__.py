@@ -6,4 +6,5 @@ forward       the two ways to compute them: ONNX Runtime, Keras
 onnx_graph    a Keras network as an ONNX graph; onnx_layers its layers one by one
 extractor     views of images through frozen layers, in fixed pieces and batches
 cache         features kept on disk, within a budget; chunks one file of them, with checksums
+filling       processes that fill a file together; exchange machines that fetch from one another what others extracted
 """

@@ -1,6 +1,6 @@
 """Features of images at a cut, computed once and kept below the runs folder, memory-mapped.
 
-    features/<architecture>/<level>-<view>-<key>/<cut>.f32 and .f32.sums
+    features/<architecture>/<level>-<view>-<key>/<cut>.f32, .f32.sums and .json
 
 The key is the digest of all that the numbers depend on, so a change of any of it asks for other files. Processes that
 need the same files fill them together, batch by batch (features/filling.py), sharing the folder's lock, so that what
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.chunks import ChunkedFile, read_only
+from features.exchange import describe, description_of
 from features.extractor import Views, code_of_features, extract
 from features.filling import Filling, filling
 from features.forward import BATCH, PIECE, Forward, processors
@@ -70,10 +71,16 @@ class FeatureCache:
     """Features below a folder, at most `budget` bytes; with `folder` None nothing is kept.
 
     Safe for several threads and processes.
+
+    Args:
+        begin_at: the share of a view's batches after which extraction begins: machines that fetch batches from one
+            another (features/exchange.py) should not all begin with the same.
     """
 
-    def __init__(self, folder: Path | None, budget: int = 2**63, ledger: Ledger | None = None) -> None:
-        self.folder, self.budget = folder, budget
+    def __init__(
+        self, folder: Path | None, budget: int = 2**63, ledger: Ledger | None = None, begin_at: float = 0.0
+    ) -> None:
+        self.folder, self.budget, self.begin_at = folder, budget, begin_at
         self.ledger = ledger or Ledger()
         self._open: OrderedDict[Path, tuple[float, NDArray[np.float32]]] = OrderedDict()
         self._open_lock = threading.Lock()
@@ -127,6 +134,8 @@ class FeatureCache:
                 files = {each.path.stem: each for each in (file, *lacking) if self._reserved(each)}
                 if cut not in files:
                     return None
+                for each in files.values():
+                    describe(each, network.seconds_an_image)
                 opened = {each: self._opened(files[each]) for each in self._fill(forward, views, files, cut, wait)}
                 return opened.get(cut)
 
@@ -180,7 +189,7 @@ class FeatureCache:
         """
         looks, layers = 0, None
         with filling(files) as mine:
-            while left := mine.left():
+            while left := self._in_order(mine.left(), len(views.batches)):
                 layers = layers or forward()
                 if self._extracted(layers, views, mine, left):
                     continue
@@ -191,6 +200,10 @@ class FeatureCache:
                     _say_held(files[cut], len(left))
                 self._filling.wait(LOOK_SECONDS)  # another thread may extract other views meanwhile
             return [each for each in files if each not in mine.lacking()]
+
+    def _in_order(self, batches: Sequence[int], of: int) -> list[int]:
+        """Those from where this process begins, and then the ones before."""
+        return sorted(batches, key=lambda batch: (batch < self.begin_at * of, batch))
 
     def _extracted(self, layers: Forward, views: Views, mine: Filling, left: Sequence[int]) -> int:
         """Pass batches that are left and that nobody else takes through the layers, one after another; how many."""
@@ -266,4 +279,5 @@ def _remove(path: Path) -> bool:
     with locked_if_free(path.parent / "lock") as free:
         if free:
             ChunkedFile(path, 0, (), 1).remove()
+            description_of(path).unlink(missing_ok=True)
     return free

@@ -7,7 +7,7 @@ not written yet. A chunk is there when its sum is there and agrees. Chunks are w
 
 import os
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,6 +43,10 @@ class ChunkedFile:
         """Whether every chunk was written, damaged since or not."""
         return not self.size or (bool(self._sums().all()) and self.path.exists())
 
+    def missing(self) -> list[int]:
+        """The chunks that were never written."""
+        return np.flatnonzero(self._sums() == 0).tolist() if self.size else []
+
     def is_written(self, chunk: int) -> bool:
         """Whether the chunk was written, damaged since or not."""
         return bool(self._sums()[chunk])
@@ -52,14 +56,16 @@ class ChunkedFile:
 
         Every byte of them is read.
         """
-        sums, whole, damaged = self._sums(), list[int](), list[int]()
-        with self.path.open("rb") as file:
-            for chunk in chunks:
-                if sums[chunk]:
-                    offset, length = self._span(chunk)
-                    file.seek(offset)
-                    (whole if sums[chunk] == _sum_of(file.read(length)) else damaged).append(chunk)
+        whole, damaged = list[int](), list[int]()
+        for chunk, content in self._written(chunks):
+            (damaged if content is None else whole).append(chunk)
         return whole, damaged
+
+    def read(self, chunks: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+        """Number and content of those of these chunks that are whole."""
+        for chunk, content in self._written(chunks):
+            if content is not None:
+                yield chunk, content
 
     def reserve(self) -> None:
         """Give the file its whole length; may be called while others write chunks.
@@ -102,6 +108,17 @@ class ChunkedFile:
         """Remove both files; arrays mapped before stay readable."""
         self.sums_path.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
+
+    def _written(self, chunks: Iterable[int]) -> Iterator[tuple[int, bytes | None]]:
+        """Number and content of those of these chunks that were written; None in place of a damaged one's."""
+        sums = self._sums()
+        with self.path.open("rb") as file:
+            for chunk in chunks:
+                if sums[chunk]:
+                    offset, length = self._span(chunk)
+                    file.seek(offset)
+                    content = file.read(length)
+                    yield chunk, content if sums[chunk] == _sum_of(content) else None
 
     def _span(self, chunk: int) -> tuple[int, int]:
         """Offset and length of a chunk in bytes."""

@@ -60,14 +60,15 @@ class Filling:
             self._unlock(batch)
         return bool(lacking)
 
-    def write(self, batch: int, found: Mapping[str, NDArray[np.float32]]) -> None:
+    def write(self, batch: int, found: Mapping[str, NDArray[np.float32]], *, extracted: bool = True) -> None:
         """Write a batch that was taken into the files that lack it, and let go of it.
 
         Args:
-            found: cut -> features (images, *shape).
+            found: cut -> features (images, *shape). extracted: here, which is counted; else they came from elsewhere.
         """
-        known = os.pread(self._handle, 1, batch) or b"\0"
-        os.pwrite(self._handle, bytes([min(known[0] + 1, 255)]), batch)
+        if extracted:
+            known = os.pread(self._handle, 1, batch) or b"\0"
+            os.pwrite(self._handle, bytes([min(known[0] + 1, 255)]), batch)
         for cut in self._taken.pop(batch):
             self.files[cut].write(batch, found[cut])
             self._whole[cut].add(batch)

@@ -64,6 +64,15 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def surroundings(error: OSError) -> str:
+    """What to tell of a file that could not be read or written.
+
+    >>> surroundings(OSError(errno.ENOSPC, "No space left on device", "/runs"))
+    '/runs: No space left on device; free it or give another place'
+    """
+    return f"{error.filename or 'a file'}: {error.strerror}; free it or give another place"
+
+
 def _make_writable() -> None:
     """Let no text end a command that is only told: not where stdout or stderr is closed, nor by a name in it.
 
@@ -107,7 +116,7 @@ def run_command(command: str, main: Callable[[Sequence[str]], int], arguments: S
     except OSError as error:
         if error.errno not in MENDABLE:
             raise
-        _tell(command, f"{error.filename or 'a file'}: {error.strerror}; free it or give another place")
+        _tell(command, surroundings(error))
         return 2
 
 

@@ -30,7 +30,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises: OSError where the folder cannot be made or written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_beside(path)
+    temporary = temporary_beside(path)
     try:
         yield temporary
         sync_file(temporary)
@@ -51,7 +51,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     """
     missing = [parent for parent in folder.parents if not parent.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_beside(folder)
+    temporary = temporary_beside(folder)
     try:
         temporary.mkdir()
         yield temporary
@@ -70,7 +70,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _temporary_beside(path: Path) -> Path:
+def temporary_beside(path: Path) -> Path:
+    """A name in the same folder that no other process uses, and that tells whose it is."""
     return path.parent / f".tmp-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}-{path.name}"
 
 

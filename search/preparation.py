@@ -70,7 +70,7 @@ def prepare(plan: Plan, command: str, worker: Joining | None = None) -> Iterator
                 store=store,
                 search=search,
                 engine=engine,
-                setting=_setting(plan, dataset, pixel_store, backbones),
+                setting=_setting(plan, dataset, pixel_store, backbones, worker.begin_at if worker else 0.0),
                 keeper=ModelKeeper(store, search, folder, options.keep_models),
                 weights=plan.weights,
                 trials=options.trials,
@@ -176,8 +176,9 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def _setting(plan: Plan, dataset: Dataset, pixel_store: PixelStore, backbones: Backbones) -> Setting:
+def _setting(plan: Plan, dataset: Dataset, pixel_store: PixelStore, backbones: Backbones, begin_at: float) -> Setting:
     options = plan.options
+    features = options.runs / "features" if options.feature_cache else None
     budget = budget_of(options.runs, options.cache_gib)
     cuts = plan.cuts(budget)
     source = Source(
@@ -185,7 +186,7 @@ def _setting(plan: Plan, dataset: Dataset, pixel_store: PixelStore, backbones: B
         pixels={size: sized_pixels(dataset, pixel_store, size) for size in set(plan.image_size.values())},
         image_size=plan.image_size,
         backbones=backbones,
-        cache=FeatureCache(options.runs / "features" if options.feature_cache else None, budget),
+        cache=FeatureCache(features, budget, begin_at=begin_at),
         kept={
             name: tuple(of.cut.name for of in cuts if of.architecture.name == name and of.kept)
             for name in plan.image_size

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from plumbing.command import CommandParser, Interrupted, positive, run_command
+from plumbing.command import CommandParser, Interrupted, not_negative, positive, run_command
 from plumbing.errors import StoreError, UsageError
 from results.claims import PATIENCE
 from results.connection import DEFAULT_URL
@@ -56,7 +56,7 @@ def work(name: str, store: str, given: dict[str, Any], quiet: bool) -> int:
         raise StoreError(f"--name {name}: the store has no such search; python -m results.list shows them")
     here = {key: given[key] for key in ("data", "runs", "weights", "timeout", "cache_gib")}
     plan = plan_of(options_of(search, store, here), search)
-    with prepare(plan, "", Joining(quiet, given["patience"], given["label"])) as run:
+    with prepare(plan, "", Joining(quiet, given["patience"], given["label"], given["begin_at"])) as run:
         ran = run_search(run)
         states = [trial.state for trial in run.store.trials(search.id)]
         ended = sum(state != RUNNING for state in states)
@@ -99,6 +99,14 @@ def _memory(text: str) -> float:
     return gib
 
 
+def _share(text: str) -> float:
+    """An argparse type: a number from 0 to below 1."""
+    share = not_negative(text)
+    if share >= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not below 1; give a number from 0 to below 1")
+    return share
+
+
 def _parser() -> CommandParser:
     parser = CommandParser("search.worker", "Join a search that was begun by search.run, until it has its trials.")
     add = parser.add_argument
@@ -113,6 +121,9 @@ def _parser() -> CommandParser:
     add("--patience", type=positive, default=PATIENCE, metavar="SECONDS",
         help="of silence, after which others take over what this worker has under way")  # fmt: skip
     add("--label", metavar="TEXT", help="by which search.run knows the workers that it begins")
+    add("--begin-at", type=_share, default=0.0, metavar="SHARE",
+        help="of a view's images, after which this worker begins to extract: machines that fetch features from one "
+        "another should not all begin with the same")  # fmt: skip
     add("--cpus", type=_cores, metavar="LIST", help="cores to use, such as 0,1; default: all that are allowed")
     add("--memory-gib", type=_memory, metavar="G", help="most memory of its own")
     add("--gpu", metavar="N", help="the GPU to use, as in CUDA_VISIBLE_DEVICES")

@@ -38,12 +38,14 @@ class Joining:
 
     Attributes:
         quiet: it tells of no trial. patience: seconds of silence after which others take over what it has under way.
-        label: by which the command that began it knows it.
+        label: by which the command that began it knows it. begin_at: the share of a view's batches after which it
+            begins to extract.
     """
 
     quiet: bool
     patience: float
     label: str | None = None
+    begin_at: float = 0.0
 
 
 def run_of(options: Options) -> dict[str, Any]:

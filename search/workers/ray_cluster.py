@@ -17,12 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from plumbing.command import surroundings
 from plumbing.errors import UsageError
 from search.loop import SearchRun
 from search.options import Options
-from search.workers.coordinate import AWAY, LOOK_SECONDS, coordinate, remaining
+from search.workers.coordinate import AWAY, LOOK_SECONDS, OWN, coordinate, remaining
 from search.workers.limits import GIB, Share
 from search.workers.local import LocalWorker, arguments, python_path
+from search.workers.ray_runs import Home, exchange, home
 
 LOCAL = "local"
 CONNECT_SECONDS = 10.0
@@ -54,7 +56,9 @@ def run_on_ray(run: SearchRun, options: Options) -> None:
 
     Raises: SearchFailed, UserError.
     """
-    coordinate(run, partial(_start, run, options, _needs(options)), options.workers)
+    with home(options.runs, run.keeper.folder) as runs:
+        coordinate(run, partial(_start, run, options, _needs(options), runs), options.workers)
+    run.keeper.tidy()  # of models that nodes sent before better ones came
 
 
 @contextmanager
@@ -134,21 +138,22 @@ def _fits(needs: Needs, node: Mapping[str, float]) -> bool:
     return enough and node.get("memory", 0) >= needs.memory_gib * GIB
 
 
-def _start(run: SearchRun, options: Options, needs: Needs, place: int, label: str) -> "RayWorker":
+def _start(run: SearchRun, options: Options, needs: Needs, runs: Home, place: int, label: str) -> "RayWorker":
     seconds = remaining(options.timeout, run.stopping.started)
     share = Share(memory_gib=None if needs.gpus else needs.memory_gib)  # the GPU is told by Ray, in the environment
-    return RayWorker(label, needs, options.store, arguments(run.search.name, share, seconds, label))
+    given = [*arguments(run.search.name, share, seconds, label), "--begin-at", str(place / options.workers)]
+    return RayWorker(label, needs, options.store, given, runs)
 
 
 class RayWorker:
     """A worker within a Ray task; it ends when the task does, because its standard input does."""
 
-    def __init__(self, label: str, needs: Needs, store: str, given: list[str]) -> None:
+    def __init__(self, label: str, needs: Needs, store: str, given: list[str], runs: Home) -> None:
         import ray
 
         self.label = label
         task = ray.remote(max_retries=0)(work).options(name=f"search.worker {label}", **needs.as_ray())
-        self.task = task.remote(label, store, given, str(Path.cwd()), math.ceil(needs.cpus))
+        self.task = task.remote(label, store, given, str(Path.cwd()), math.ceil(needs.cpus), runs)
         self._said = ""
         self._told: Mapping[str, Any] | None = None
 
@@ -162,8 +167,10 @@ class RayWorker:
         try:
             code, self._said, self._told = ray.get(self.task)
         except ray.exceptions.RayError as error:
-            self._said = (str(error).splitlines() or [type(error).__name__])[0]
-            return CRASHED if isinstance(error, ray.exceptions.OutOfMemoryError) else AWAY
+            cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
+            self._said = (str(cause).splitlines() or [type(cause).__name__])[0]
+            lost = isinstance(cause, ray.exceptions.RayError)  # else the task itself failed
+            return AWAY if lost and not isinstance(cause, ray.exceptions.OutOfMemoryError) else CRASHED
         return int(code)
 
     def said(self) -> str:
@@ -187,11 +194,20 @@ def some_cores(count: int) -> list[int]:
     return cores if len(cores) <= count else sorted(random.SystemRandom().sample(cores, count))
 
 
-def work(label: str, store: str, given: list[str], folder: str, cpus: int) -> tuple[int, str, Mapping[str, Any] | None]:
+def work(
+    label: str, store: str, given: list[str], folder: str, cpus: int, runs: Home
+) -> tuple[int, str, Mapping[str, Any] | None]:
     """Be a Ray task: run a worker to its end; its exit code, its last line of stderr, what it said of itself."""
     cores = some_cores(cpus)
     more = ["--cpus", ",".join(map(str, cores))] if cores else []
     worker = LocalWorker("worker", label, store, [*given, *more], Path(folder) if Path(folder).is_dir() else None)
-    while (code := worker.code()) is None:
-        time.sleep(LOOK_SECONDS)
+    try:
+        with exchange(runs, label) as exchanged:
+            while (code := worker.code()) is None:
+                time.sleep(LOOK_SECONDS)
+                exchanged()
+            exchanged()
+    except OSError as error:  # Ray passes on what the driver's machine refused
+        worker.stop()
+        return 2, f"{OWN}{surroundings(error)}", None
     return code, worker.said()[:KEPT_LINE], worker.told() if code == 0 else None
