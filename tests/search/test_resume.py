@@ -167,15 +167,28 @@ def _await_trials(process: "subprocess.Popen[str]", count: int) -> None:
             return
 
 
-ENGINES = [("optuna", "tpe"), *(("keras-tuner", sampler) for sampler in SAMPLERS)]
+KILLED = [
+    ("optuna", "tpe", "sqlite"),
+    *(("keras-tuner", sampler, "sqlite") for sampler in SAMPLERS),
+    ("optuna", "tpe", "postgresql"),
+    ("keras-tuner", "hyperband", "postgresql"),  # whose promotions go on from other trials
+]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("engine", "sampler"), ENGINES)
+@pytest.mark.parametrize(("engine", "sampler", "database"), KILLED)
 def test_invariant_4_a_search_killed_at_five_random_instants_resumes_to_the_same_trials(
-    searcher: Searcher, other: Searcher, capsys: pytest.CaptureFixture[str], engine: str, sampler: str
+    request: pytest.FixtureRequest,
+    searcher: Searcher,
+    other: Searcher,
+    capsys: pytest.CaptureFixture[str],
+    engine: str,
+    sampler: str,
+    database: str,
 ) -> None:
     """TPE and the Bayesian oracle draw at random for their first ten trials: fourteen trials reach beyond."""
+    if database == "postgresql":
+        searcher.store = request.getfixturevalue("postgres_url")
     more = ("--trials", 14, "--architecture", "base_cnn", "--epochs", 3, "--batch-trials", 3)
     more += ("--engine", engine, "--sampler", sampler, "--name", "killed")
     fixed = {"blocks": 2, "filters_1": 16, "filters_2": 16, "optimizer": "adam", "label_smoothing": 0.0}
