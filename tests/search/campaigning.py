@@ -10,6 +10,8 @@ from pathlib import Path
 
 from tests.search.conftest import REPOSITORY, Ended, Searcher
 
+RunCampaign = Callable[..., Ended]
+
 TWO_BY_TWO = """
 [[search]]
 part = ["XR_WRIST", "XR_HAND"]

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,3 +170,17 @@ def searcher(tmp_path: Path, small_data: Path) -> Searcher:
 @pytest.fixture
 def other(tmp_path: Path, small_data: Path) -> Searcher:
     return Searcher(tmp_path / "other", small_data)
+
+
+@pytest.fixture
+def run_campaign(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Runs the campaign of a file in this process."""
+    from search.campaign import main
+
+    def run(file: Path, *more: object) -> Ended:
+        capsys.readouterr()
+        code = run_command("search.campaign", main, [str(file), *map(str, more)])
+        output = capsys.readouterr()
+        return Ended(code, output.out, output.err)
+
+    return run

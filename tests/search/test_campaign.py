@@ -12,28 +12,13 @@ import pytest
 
 from plumbing.command import run_command
 from search import status
-from search.campaign import main
 from search.campaigns import child, running
 from search.models import folder_of, only_one
 from search.stopping import Stopping, reason_to_stop
-from tests.search.campaigning import Campaigner, await_line, eventually, items_of, kill
-from tests.search.conftest import REPOSITORY, Ended, Searcher
+from tests.search.campaigning import Campaigner, RunCampaign, await_line, eventually, items_of, kill
+from tests.search.conftest import Ended, Searcher
 
-Here = Callable[..., Ended]
 needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="finds searches in /proc")
-
-
-@pytest.fixture
-def here(capsys: pytest.CaptureFixture[str]) -> Here:
-    """The campaign of a file in this process."""
-
-    def run(file: Path, *more: object) -> Ended:
-        capsys.readouterr()
-        code = run_command("search.campaign", main, [str(file), *map(str, more)])
-        output = capsys.readouterr()
-        return Ended(code, output.out, output.err)
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -173,10 +158,10 @@ def test_a_part_that_cannot_be_searched_is_told_before_the_first_search_and_the_
 
 
 def test_explain_tells_each_part_that_cannot_be_searched_in_one_line(
-    searcher: Searcher, here: Here, without_hands: Path
+    searcher: Searcher, run_campaign: RunCampaign, without_hands: Path
 ) -> None:
     searches = '[[search]]\npart = ["XR_ELBOW", "XR_HAND", "XR_WRIST", "all_parts"]\nseed = [0, 1]'
-    ended = here(Campaigner(searcher, searches, data=str(without_hands)).file, "--explain")
+    ended = run_campaign(Campaigner(searcher, searches, data=str(without_hands)).file, "--explain")
     assert ended.code == 0
     elbow, hand, first = ended.out.splitlines()[1:4]
     assert elbow.startswith(f"XR_ELBOW: --data {without_hands}: XR_ELBOW has no abnormal patient in test; ")
@@ -186,11 +171,11 @@ def test_explain_tells_each_part_that_cannot_be_searched_in_one_line(
 
 
 def test_a_folder_of_no_radiographs_is_refused_before_anything_starts(
-    searcher: Searcher, here: Here, tmp_path: Path
+    searcher: Searcher, run_campaign: RunCampaign, tmp_path: Path
 ) -> None:
     (tmp_path / "holiday").mkdir()
     for more in ((), ("--explain",)):
-        ended = here(Campaigner(searcher, data=str(tmp_path / "holiday")).file, *more)
+        ended = run_campaign(Campaigner(searcher, data=str(tmp_path / "holiday")).file, *more)
         assert (ended.code, ended.out) == (2, "")
         assert f"{tmp_path}/holiday: no train and valid folder in it; " in ended.err.splitlines()[-1]
     assert not Path(searcher.store.removeprefix("sqlite:///")).exists()
@@ -230,11 +215,11 @@ TWO = '[[search]]\npart = ["XR_WRIST", "XR_HAND"]'
 
 
 def test_status_shows_what_failed_and_its_watch_ends_until_the_campaign_runs_again(
-    searcher: Searcher, here: Here, ends: Ends, capsys: pytest.CaptureFixture[str]
+    searcher: Searcher, run_campaign: RunCampaign, ends: Ends, capsys: pytest.CaptureFixture[str]
 ) -> None:
     campaign = Campaigner(searcher, TWO)
     ends(1, 0.0)
-    ended = here(campaign.file)
+    ended = run_campaign(campaign.file)
     told = [line for line in ended.err.splitlines() if " failed (" in line]
     assert told == [
         f"{WRIST} failed (exit code 1): broken; the others go on",
@@ -250,20 +235,20 @@ def test_status_shows_what_failed_and_its_watch_ends_until_the_campaign_runs_aga
 
     empty = searcher.data.parent / "empty"
     empty.mkdir()
-    assert here(campaign.file, "--data", empty).code == 2
+    assert run_campaign(campaign.file, "--data", empty).code == 2
     assert "2 stopped" in status_of(campaign, capsys)[-1]  # nothing has begun since
 
     ends(130, 0.0)
-    assert here(campaign.file).code == 130
+    assert run_campaign(campaign.file).code == 130
     assert status_of(campaign, capsys)[-1] == "0 of 2 searches done, 0 of 6 trials"
 
 
 def test_status_shows_that_the_hours_are_used_up_until_the_file_has_more(
-    searcher: Searcher, here: Here, ends: Ends, capsys: pytest.CaptureFixture[str]
+    searcher: Searcher, run_campaign: RunCampaign, ends: Ends, capsys: pytest.CaptureFixture[str]
 ) -> None:
     campaign = Campaigner(searcher, TWO, top="[budget]\ngpu-hours = 1")
     ends(1, 3600.0)
-    ended = here(campaign.file)
+    ended = run_campaign(campaign.file)
     assert f"{WRIST} failed (exit code 1): broken\n" in ended.err  # no others go on
     assert ended.summary["unfinished"] == [HAND_TOO]
     assert ended.summary["gpu_hours"] == 1.0
@@ -272,15 +257,15 @@ def test_status_shows_that_the_hours_are_used_up_until_the_file_has_more(
     assert f"{HAND_TOO}: {used_up}" in status_of(campaign, capsys, "--watch")
     more = Campaigner(searcher, TWO, top="[budget]\ngpu-hours = 2")
     assert used_up not in "\n".join(status_of(more, capsys))
-    explained = here(more.file, "--explain").out.splitlines()[0]
+    explained = run_campaign(more.file, "--explain").out.splitlines()[0]
     assert explained.endswith(", within 2 GPU hours; spent so far: 60 min, 60 min of GPUs")
 
 
 def test_the_share_of_the_hours_is_not_told_as_an_option_that_nobody_gave(
-    searcher: Searcher, here: Here, ends: Ends
+    searcher: Searcher, run_campaign: RunCampaign, ends: Ends
 ) -> None:
     ends(1, 0.0)
-    err = here(Campaigner(searcher, TWO, top="[budget]\nhours = 1").file).err
+    err = run_campaign(Campaigner(searcher, TWO, top="[budget]\nhours = 1").file).err
     assert err.splitlines()[0] == "campaign campaign: 2 searches, 6 trials, within 1 hour; 0 trials there"
     assert f"[1/2] {WRIST}: 3 trials, for 30 min\n" in err
     assert "worker 1: its share of the hours is over\n" in err
@@ -329,24 +314,26 @@ def test_a_search_that_another_process_runs_is_left_for_last_and_waited_for(sear
     assert len(searcher.trials()) == 2
 
 
-def test_the_same_campaign_twice_at_once_is_refused(searcher: Searcher, here: Here) -> None:
+def test_the_same_campaign_twice_at_once_is_refused(searcher: Searcher, run_campaign: RunCampaign) -> None:
     from plumbing.files import locked_if_free
 
     campaign = Campaigner(searcher)
     own = folder_of("campaign", searcher.store, searcher.runs).name
     with locked_if_free(searcher.runs / "campaigns" / f"{own}.lock") as free:
         assert free
-        ended = here(campaign.file)
+        ended = run_campaign(campaign.file)
     assert (ended.code, ended.err) == (
         2,
         "search.campaign: campaign campaign is running in another process; wait for it\n",
     )
 
 
-def test_explain_prints_searches_trials_and_commands_and_makes_nothing(searcher: Searcher, here: Here) -> None:
+def test_explain_prints_searches_trials_and_commands_and_makes_nothing(
+    searcher: Searcher, run_campaign: RunCampaign
+) -> None:
     campaign = Campaigner(searcher, top="[budget]\ntrials = 6")
     before = sorted(searcher.folder.rglob("*"))
-    ended = here(campaign.file, "--out", "report", "--workers", 1, "--explain")
+    ended = run_campaign(campaign.file, "--out", "report", "--workers", 1, "--explain")
     assert ended.code == 0
     lines = ended.out.splitlines()
     assert lines[0] == "campaign campaign: 4 searches, 6 trials of 12 asked for, by priority and then in equal shares"
@@ -362,152 +349,28 @@ def test_explain_prints_searches_trials_and_commands_and_makes_nothing(searcher:
 
 
 def test_a_campaign_on_a_new_postgresql_database_has_all_before_it(
-    searcher: Searcher, here: Here, postgres_url: str
+    searcher: Searcher, run_campaign: RunCampaign, postgres_url: str
 ) -> None:
-    ended = here(Campaigner(searcher).file, "--store", postgres_url, "--explain")
+    ended = run_campaign(Campaigner(searcher).file, "--store", postgres_url, "--explain")
     assert ended.code == 0, ended.err
     assert ended.out.count(", 0 there") == 4
 
 
-def test_a_password_is_not_printed(searcher: Searcher, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_is_not_printed(
+    searcher: Searcher, run_campaign: RunCampaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import search.campaigns.seen as seen
 
     url = "postgresql+psycopg://me:secret@host/db"
     monkeypatch.setattr(seen, "look_into", lambda url, create: {})
-    ended = here(Campaigner(searcher).file, "--store", url, "--out", "report", "--explain")
+    ended = run_campaign(Campaigner(searcher).file, "--store", url, "--out", "report", "--explain")
     assert (ended.code, "secret" in ended.out) == (0, False)
     assert "postgresql+psycopg://me:***@host/db" in ended.out
 
 
-HAND = "[[search]]\npart = 'XR_HAND'\n"
-
-
-@pytest.mark.parametrize(
-    ("searches", "told"),
-    [
-        ("", "it asks for no search; add a table [[search]]"),
-        ("[search]\npart = 'XR_HAND'", "search must be tables, each headed [[search]] with two brackets"),
-        ("[[search]]\npart = [", "not TOML: "),
-        ("[[search]]\npart = 'KNEE'", "[[search]] 1 (KNEE-efficientnet_lite0-optuna): argument --part: invalid choice"),
-        ("[[search]]\nengine = 'optuna'", "[[search]] 1: no part; give it there or in [defaults]"),
-        ("[[search]]\npart = []", "[[search]] 1: part = [] makes no search"),
-        ("[[search]]\npart = ['XR_HAND', 3.5, {a = 1}]", "part = {'a': 1}: give text, a number"),
-        ("[[search]]\npart = ['XR_HAND', 'XR_HAND']", "-optuna is asked for twice in [[search]] 1; leave one out"),
-        (f"{HAND}{HAND}seed = 1", "in [[search]] 1 and in [[search]] 2; leave one out, or give one [[search]] a label"),
-        (f"{HAND}name = 'x'", "[[search]] 1: name cannot be given here: "),
-        (f"{HAND}timeout = 9", "timeout cannot be given here: give `hours` in [budget]"),
-        (f"{HAND}priority = 'high'", "priority = 'high' is no number; higher ones go first"),
-        (f"{HAND}label = 1", "label = 1: give text"),
-        (f"{HAND}engine = 'vizier'", "argument --engine: invalid choice: 'vizier'"),
-        (f"{HAND}sampler = 'grid'", "(XR_HAND-efficientnet_lite0-optuna-grid): --sampler grid is not one of optuna's"),
-    ],
-)
-def test_a_wrong_search_is_one_line_that_tells_place_and_mend(
-    searcher: Searcher, here: Here, searches: str, told: str
-) -> None:
-    check_refused(Campaigner(searcher, searches), here, told)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "told"),
-    [
-        ("label", "x", "[defaults]: label tells searches apart; give it in a [[search]]"),
-        ("image_size", 32, "image_size is no option of search.run; its --help lists them, here without the dashes"),
-        ("feature-cache", True, "feature-cache is no option of search.run"),
-        ("epochs", 0, "argument --epochs: 0 is below 1; give 1 or more"),
-        ("epochs", "many", "argument --epochs: 'many' is not a whole number"),
-        ("trials", 2.5, "trials = 2.5: give a whole number, 1 or more"),
-        ("trials", True, "trials = True: give a whole number, 1 or more"),
-        ("workers", "two", "argument --workers: 'two' is not a whole number"),
-        ("architecture", "alexnet", "argument --architecture: invalid choice: 'alexnet'"),
-        ("image-size", 16, "--image-size 16 is below efficientnet_lite0's least; give 32 or more"),
-        ("weights", "/nowhere", "--weights /nowhere: no efficientnet_lite0.weights.h5 in it"),
-        ("data", "/nowhere", "--data /nowhere: no such folder"),
-        ("space", "/nowhere.toml", "--space /nowhere.toml: no such file"),
-    ],
-)
-def test_a_wrong_default_is_one_line_that_tells_place_and_mend(
-    searcher: Searcher, here: Here, key: str, value: object, told: str
-) -> None:
-    check_refused(Campaigner(searcher, **{key: value}), here, told)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("top", "told"),
-    [
-        ("nmae = 'x'", "the file's top: no such key: nmae; give one of name, store, runs, report, budget"),
-        ("name = '../up'", "name = '../up': give letters, digits, dot"),
-        ("report = 3", "the file's top: report = 3: give text"),
-        ("budget = 3", "budget must be a table, headed [budget]"),
-        ("[budget]\ntrials = 3", "[budget]: trials = 3 leaves some of the 4 searches without any; give 4 or more"),
-        ("[budget]\ntrials = 0", "[budget]: trials = 0: give a whole number, 1 or more"),
-        ("[budget]\nhours = -1", "[budget]: hours = -1: give a number above 0"),
-        ("[budget]\ndays = 1", "[budget]: no such key: days; give one of trials, hours, gpu-hours"),
-    ],
-)
-def test_a_wrong_budget_or_top_is_one_line_that_tells_place_and_mend(
-    searcher: Searcher, here: Here, top: str, told: str
-) -> None:
-    check_refused(Campaigner(searcher, top=top), here, told)
-
-
-def check_refused(campaign: Campaigner, here: Here, told: str) -> None:
-    before = sorted(campaign.file.parent.rglob("*"))
-    ended = here(campaign.file)
-    assert ended.code == 2
-    (line,) = ended.err.splitlines()
-    assert line.startswith(f"search.campaign: {campaign.file}: ")
-    assert told in line
-    assert sorted(campaign.file.parent.rglob("*")) == before
-
-
-def test_names_are_made_from_what_lists_hold_and_labels(searcher: Searcher, here: Here) -> None:
-    searches = """
-[[search]]
-part = "XR_HAND"
-architecture = ["base_cnn", ["base_cnn", "xception"]]
-sampler = "random"
-seed = [0, 1]
-image-size = 96
-label = "96/px"
-[[search]]
-part = ["XR_WRIST", "all_parts"]
-priority = 1
-"""
-    ended = here(Campaigner(searcher, searches).file, "--explain")
-    assert ended.code == 0, ended.err
-    assert re.findall(r"^\d+\. (\S+):", ended.out, re.MULTILINE) == [
-        "XR_WRIST-efficientnet_lite0-optuna",
-        "all_parts-efficientnet_lite0-optuna",
-        "XR_HAND-base_cnn-optuna-random-seed0-96_px",
-        "XR_HAND-base_cnn-optuna-random-seed1-96_px",
-        "XR_HAND-base_cnn.xception-optuna-random-seed0-96_px",
-        "XR_HAND-base_cnn.xception-optuna-random-seed1-96_px",
-    ]
-    last = ended.out.splitlines()[-1]
-    assert "--architecture base_cnn --architecture xception --image-size 96" in last
-
-
-def test_the_example_asks_for_all_eight_tasks_and_the_published_architectures(here: Here, small_data: Path) -> None:
-    from radiographs.parts import TASKS
-
-    ended = here(REPOSITORY / "docs" / "campaign.toml", "--data", small_data, "--store", "sqlite:///no.db", "--explain")
-    assert ended.code == 0, ended.err
-    names = re.findall(r"^\d+\. (\S+):", ended.out, re.MULTILINE)
-    published = ("base_cnn", "densenet121", "resnet152", "inception_v3", "xception")
-    assert sorted(names) == sorted(f"{task}-{network}-optuna" for task in TASKS for network in published)
-    assert not Path("no.db").exists()
-
-
-def test_a_file_that_is_not_there_is_told(here: Here, tmp_path: Path) -> None:
-    ended = here(tmp_path / "campaign.toml")
-    assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert "campaign.toml: no such file; docs/campaign.toml is one" in ended.err
-
-
-def test_a_report_cannot_go_where_a_file_is(searcher: Searcher, here: Here, tmp_path: Path) -> None:
+def test_a_report_cannot_go_where_a_file_is(searcher: Searcher, run_campaign: RunCampaign, tmp_path: Path) -> None:
     (tmp_path / "report").write_text("mine")
-    ended = here(Campaigner(searcher).file, "--out", tmp_path / "report")
+    ended = run_campaign(Campaigner(searcher).file, "--out", tmp_path / "report")
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "the report needs a folder, and that is a file" in ended.err
     assert not searcher.runs.exists()
