@@ -47,6 +47,13 @@ class ChunkedFile:
         """The chunks that were never written."""
         return np.flatnonzero(self._sums() == 0).tolist() if self.size else []
 
+    def written(self) -> float:
+        """When the last chunk was written, or the file made: seconds of the epoch; 0 where it is gone."""
+        try:
+            return self.sums_path.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
     def is_written(self, chunk: int) -> bool:
         """Whether the chunk was written, damaged since or not."""
         return bool(self._sums()[chunk])
@@ -87,7 +94,7 @@ class ChunkedFile:
         """Write a chunk and then its sum."""
         content = np.ascontiguousarray(values, np.float32).tobytes()
         write_at(self.path, self._span(chunk)[0], content)
-        self._write_sum(chunk, _sum_of(content))
+        self._write_sum(chunk, sum_of(content))
 
     def discard(self, chunk: int) -> None:
         """Take a chunk for never written."""
@@ -118,7 +125,7 @@ class ChunkedFile:
                     offset, length = self._span(chunk)
                     file.seek(offset)
                     content = file.read(length)
-                    yield chunk, content if sums[chunk] == _sum_of(content) else None
+                    yield chunk, content if sums[chunk] == sum_of(content) else None
 
     def _span(self, chunk: int) -> tuple[int, int]:
         """Offset and length of a chunk in bytes."""
@@ -127,7 +134,10 @@ class ChunkedFile:
 
     def _sums(self) -> NDArray[np.uint32]:
         """(chunks,), 0 where a chunk was never written."""
-        content = self.sums_path.read_bytes() if self.sums_path.exists() else b""
+        try:
+            content = self.sums_path.read_bytes()
+        except FileNotFoundError:
+            content = b""
         known = np.frombuffer(content[: len(content) // SUM_BYTES * SUM_BYTES], "<u4")[: self.chunks]
         return np.pad(known, (0, self.chunks - len(known)))
 
@@ -150,5 +160,6 @@ def read_only(array: NDArray[np.float32]) -> NDArray[np.float32]:
     return array
 
 
-def _sum_of(content: bytes) -> int:
+def sum_of(content: bytes) -> int:
+    """The checksum of a chunk, as stored."""
     return zlib.crc32(content) or 2**32 - 1  # 0 says that nothing was written

@@ -282,7 +282,7 @@ def _keep(run: SearchRun, claim: Claim, attempt: Attempt) -> Trial:
             run.checkpoints.save(trial.number, attempt.trained.checkpoint)
         if result.state == FINISHED and (path := run.keeper.path_for(claim, result.value)) is not None:
             run.keeper.save(partial(_write_model, run, trial, attempt.trained), path)
-            result = replace(result, model_path=str(path.resolve()))
+            result = replace(result, model_path=str(path.absolute()))
         run.store.finish_trial(trial.id, result, claim)
     run.checkpoints.remove_under_way(trial.number)
     return run.store.trials(run.search.id, trial.number)[0]

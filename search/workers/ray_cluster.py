@@ -17,14 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plumbing.command import surroundings
+from plumbing.command import MENDABLE, surroundings
 from plumbing.errors import UsageError
 from search.loop import SearchRun
 from search.options import Options
 from search.workers.coordinate import AWAY, LOOK_SECONDS, OWN, coordinate, remaining
 from search.workers.limits import GIB, Share
 from search.workers.local import LocalWorker, arguments, python_path
-from search.workers.ray_runs import Home, exchange, home
+from search.workers.ray_runs import Home, exchanging, open_home
 
 LOCAL = "local"
 CONNECT_SECONDS = 10.0
@@ -56,8 +56,8 @@ def run_on_ray(run: SearchRun, options: Options) -> None:
 
     Raises: SearchFailed, UserError.
     """
-    with home(options.runs, run.keeper.folder) as runs:
-        coordinate(run, partial(_start, run, options, _needs(options), runs), options.workers)
+    with open_home(options.runs, run.keeper.folder, run.search) as home:
+        coordinate(run, partial(_start, run, options, _needs(options), home), options.workers)
     run.keeper.tidy()  # of models that nodes sent before better ones came
 
 
@@ -96,6 +96,11 @@ def connected(options: Options) -> Iterator[None]:
 
 def _check_address(address: str) -> None:
     """Raises: UsageError where nobody listens there: Ray itself would try for minutes."""
+    if address.startswith("ray://"):
+        raise UsageError(
+            f"--ray {address}: Ray Client is not used here; run the command on a node of the cluster, and give "
+            "HOST:PORT of its head"
+        )
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if address == LOCAL or not (port.isascii() and port.isdigit()):
         return
@@ -138,22 +143,23 @@ def _fits(needs: Needs, node: Mapping[str, float]) -> bool:
     return enough and node.get("memory", 0) >= needs.memory_gib * GIB
 
 
-def _start(run: SearchRun, options: Options, needs: Needs, runs: Home, place: int, label: str) -> "RayWorker":
+def _start(run: SearchRun, options: Options, needs: Needs, home: Home, place: int, label: str) -> "RayWorker":
     seconds = remaining(options.timeout, run.stopping.started)
     share = Share(memory_gib=None if needs.gpus else needs.memory_gib)  # the GPU is told by Ray, in the environment
-    given = [*arguments(run.search.name, share, seconds, label), "--begin-at", str(place / options.workers)]
-    return RayWorker(label, needs, options.store, given, runs)
+    given = arguments(run.search.name, share, seconds, label)
+    given += ["--runs", str(home.runs), "--begin-at", str(place / options.workers)]
+    return RayWorker(label, needs, options.store, given, home)
 
 
 class RayWorker:
     """A worker within a Ray task; it ends when the task does, because its standard input does."""
 
-    def __init__(self, label: str, needs: Needs, store: str, given: list[str], runs: Home) -> None:
+    def __init__(self, label: str, needs: Needs, store: str, given: list[str], home: Home) -> None:
         import ray
 
         self.label = label
         task = ray.remote(max_retries=0)(work).options(name=f"search.worker {label}", **needs.as_ray())
-        self.task = task.remote(label, store, given, str(Path.cwd()), math.ceil(needs.cpus), runs)
+        self.task = task.remote(label, store, given, str(Path.cwd()), math.ceil(needs.cpus), home)
         self._said = ""
         self._told: Mapping[str, Any] | None = None
 
@@ -195,19 +201,24 @@ def some_cores(count: int) -> list[int]:
 
 
 def work(
-    label: str, store: str, given: list[str], folder: str, cpus: int, runs: Home
+    label: str, store: str, given: list[str], folder: str, cpus: int, home: Home
 ) -> tuple[int, str, Mapping[str, Any] | None]:
     """Be a Ray task: run a worker to its end; its exit code, its last line of stderr, what it said of itself."""
     cores = some_cores(cpus)
     more = ["--cpus", ",".join(map(str, cores))] if cores else []
     worker = LocalWorker("worker", label, store, [*given, *more], Path(folder) if Path(folder).is_dir() else None)
     try:
-        with exchange(runs, label) as exchanged:
+        with exchanging(home) as exchange:
             while (code := worker.code()) is None:
                 time.sleep(LOOK_SECONDS)
-                exchanged()
-            exchanged()
-    except OSError as error:  # Ray passes on what the driver's machine refused
+                if exchange is not None:
+                    exchange.send()
+                    exchange.fetch()
+            if exchange is not None:
+                exchange.send()
+    except BaseException as error:
         worker.stop()
+        if not isinstance(error, OSError) or error.errno not in MENDABLE:
+            raise
         return 2, f"{OWN}{surroundings(error)}", None
     return code, worker.said()[:KEPT_LINE], worker.told() if code == 0 else None

@@ -40,7 +40,8 @@ class RayNodes:
     """A cluster of a head without processors and nodes of one each.
 
     Args:
-        own: of each node, the folder that it has in the place of `runs`; empty where it sees `runs` itself.
+        own: of each node, the folder that it has in the place of `runs`; empty where it sees `runs` itself, which none
+            does after one that does not.
     """
 
     def __init__(self, own: tuple[Path | str, ...] = ("", ""), runs: Path | str = "") -> None:
