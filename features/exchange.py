@@ -122,10 +122,10 @@ def wanted(folder: Path, since: float) -> Iterator[Batches]:
     """
     for description in sorted(folder.glob("*/*/[!.]*.json")):
         path = description.with_suffix(".f32")
-        if (known := _known(path)) is None:
+        if ChunkedFile(path, 0, (), 1).written() < since or (known := _known(path)) is None:
             continue
         file = known.file(path)
-        if file.row_bytes / NETWORK < known.seconds_an_image and file.written() >= since and (left := file.missing()):
+        if file.row_bytes / NETWORK < known.seconds_an_image and (left := file.missing()):
             yield Batches(str(path.relative_to(folder)), tuple(left))
 
 

@@ -100,6 +100,11 @@ class ModelKeeper:
         with atomic_path(path) as temporary:
             write(temporary)
 
+    def lost(self) -> list[str]:
+        """The files of kept models that are not there."""
+        paths = [trial.model_path for trial in self.store.trials(self.search.id) if trial.model_path is not None]
+        return [path for path in paths if not Path(path).exists()]
+
     def tidy(self) -> None:
         """Remove the models of trials that are no longer, or never became, among the best.
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from plumbing.command import MENDABLE, surroundings
 from plumbing.errors import UsageError
+from plumbing.progress import console
 from search.loop import SearchRun
 from search.options import Options
 from search.workers.coordinate import AWAY, LOOK_SECONDS, OWN, coordinate, remaining
@@ -59,6 +60,9 @@ def run_on_ray(run: SearchRun, options: Options) -> None:
     with open_home(options.runs, run.keeper.folder, run.search) as home:
         coordinate(run, partial(_start, run, options, _needs(options), home), options.workers)
     run.keeper.tidy()  # of models that nodes sent before better ones came
+    if lost := run.keeper.lost():
+        told = f"models that did not come from their nodes: {', '.join(lost)}; copy them there"
+        console().print(told, soft_wrap=True, markup=False)
 
 
 @contextmanager

@@ -5,18 +5,20 @@ fetches what that lacks and others have, where it is worth the way (features/exc
 kept there home to the driver. A node that is lost offers nothing more.
 """
 
+import os
 import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from features.exchange import Batch, Batches, Folder, fetch, wanted
-from plumbing.files import atomic_path, remove_stale_temporaries, temporary_beside
+from plumbing.files import atomic_path, locked, remove_stale_temporaries, temporary_beside
 from results.records import Search
 
 ACTORS = "runs "  # what Ray's names of the actors begin with
@@ -34,17 +36,23 @@ class Runs(Folder):
         super().__init__(runs / FEATURES)
         self.runs = runs
 
-    def has(self, file: str) -> bool:
-        """Whether there is such a file below the folder."""
-        return (self.runs / file).exists()
+    def now(self) -> float:
+        """This node's time, seconds of the epoch."""
+        return time.time()
 
-    def keep(self, file: str, content: bytes) -> None:
-        """Write a file below the folder that another node made.
+    def has(self, file: str, written: int) -> bool:
+        """Whether there is such a file below the folder, written then: nanoseconds of the epoch."""
+        path = self.runs / file
+        return path.exists() and path.stat().st_mtime_ns == written
+
+    def keep(self, file: str, written: int, content: bytes) -> None:
+        """Write a file below the folder that another node wrote then: nanoseconds of the epoch.
 
         Raises: OSError.
         """
         with atomic_path(self.runs / file) as temporary:
             temporary.write_bytes(content)
+            os.utime(temporary, ns=(written, written))
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ def open_home(runs: Path, models: Path, search: Search) -> Iterator[Home]:
     seen = temporary_beside(place / "seen")  # named so that the next search removes what a kill leaves
     seen.touch()
     try:
-        with _acting(place) as (actor, _):
+        with _acting(place) as actor:
             created = datetime.fromisoformat(search.created).timestamp()
             yield Home(place, seen, models.relative_to(runs), created, actor)
     finally:
@@ -92,43 +100,56 @@ def exchanging(home: Home) -> Iterator["Exchange | None"]:
     print(f"worker: {home.runs} is this node's own; features are fetched, models sent", file=sys.stderr)
     home.runs.mkdir(parents=True, exist_ok=True)
     remove_stale_temporaries(home.runs)
-    with _acting(home.runs) as (_, name):
-        yield Exchange(home, name)
+    with _acting(home.runs):
+        yield Exchange(home)
 
 
 class Exchange:
-    """What a node with a folder of its own sends and fetches.
+    """What a node with a folder of its own sends and fetches."""
 
-    Args:
-        name: of its own actor.
-    """
-
-    def __init__(self, home: Home, name: str) -> None:
-        self.home, self.name = home, name
-        self.since = time.time()
-        self._sent = {path: kept for path, kept in self._kept().items() if not self._is_unsent(path, kept)}
-        self._asked = 0
+    def __init__(self, home: Home) -> None:
+        self.home, self.since = home, time.time()
+        self.models = home.runs / home.models
+        ahead = self._asked(home.actor.now.remote()) - time.time()
+        self._created = home.created - ahead  # by this node's clock; older models are another search's
+        self._sent: set[tuple[Path, int]] = set()
+        self._next_peer = 0
 
     def send(self) -> None:
-        """Send the models home that were written here and not sent yet.
+        """Send the models home that were written on this node and are not there yet.
 
         Raises: OSError where one cannot be written there.
         """
-        import ray
-
-        for path, kept in self._kept().items():
-            if self._sent.get(path) == kept:
-                continue
+        for path in self.models.glob("[0-9]*.keras"):
             try:
-                content = path.read_bytes()
+                written = path.stat().st_mtime_ns
             except FileNotFoundError:  # better ones came
                 continue
-            try:
-                ray.get(self.home.actor.keep.remote(self._file(path), content))
-            except OSError as error:  # as Ray passes it on
-                reason = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
-                raise OSError(reason.errno, reason.strerror, f"{path} at the driver") from None
-            self._sent[path] = kept
+            if written >= self._created * 1e9 and (path, written) not in self._sent:
+                with locked(self.models / "sending"):  # this node's workers, one after another
+                    self._send(path, written)
+                self._sent.add((path, written))
+
+    def _send(self, path: Path, written: int) -> None:
+        file, actor = str(path.relative_to(self.home.runs)), self.home.actor
+        if self._asked(actor.has.remote(file, written)):
+            return
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return
+        self._asked(actor.keep.remote(file, written, content))
+
+    def _asked(self, asked: Any) -> Any:
+        """The driver's answer.
+
+        Raises: OSError that says where.
+        """
+        try:
+            return _got(asked)
+        except OSError as error:
+            place = f"{error.filename or self.home.runs} at the driver"
+            raise OSError(error.errno, error.strerror or str(error), place) from None
 
     def fetch(self) -> None:
         """Fetch some of the features that are being made here, where others have them.
@@ -145,37 +166,17 @@ class Exchange:
         """Some of the others; the next ones each time."""
         import ray
 
-        names = sorted(name for name in ray.util.list_named_actors() if name.startswith(ACTORS) and name != self.name)
-        first = self._asked % max(len(names), 1)
-        self._asked += ASKED_AT_ONCE
+        own = ray.get_runtime_context().get_node_id()
+        names = sorted(
+            name for name in ray.util.list_named_actors() if name.startswith(ACTORS) and own not in name.split()
+        )
+        first = self._next_peer % max(len(names), 1)
+        self._next_peer += ASKED_AT_ONCE
         found = []
         for name in (names[first:] + names[:first])[:ASKED_AT_ONCE]:
-            try:
+            with suppress(ValueError):  # gone since
                 found.append(RayPeer(ray.get_actor(name)))
-            except ValueError:  # gone since
-                continue
         return found
-
-    def _kept(self) -> dict[Path, tuple[float, int]]:
-        """The models here: path -> when it was written, and which file it is."""
-        kept = {}
-        for path in (self.home.runs / self.home.models).glob("[0-9]*.keras"):
-            try:
-                status = path.stat()
-            except FileNotFoundError:  # better ones came
-                continue
-            kept[path] = (status.st_mtime, status.st_ino)
-        return kept
-
-    def _is_unsent(self, path: Path, kept: tuple[float, int]) -> bool:
-        """Whether a model that was here before is the search's, and never came home: who wrote it was killed."""
-        import ray
-
-        written, _ = kept
-        return written >= self.home.created and not ray.get(self.home.actor.has.remote(self._file(path)))
-
-    def _file(self, path: Path) -> str:
-        return str(path.relative_to(self.home.runs))
 
 
 class RayPeer:
@@ -197,23 +198,38 @@ def _answer(asked: Any, otherwise: Answer) -> Answer:
     import ray
 
     try:
-        answer: Answer = ray.get(asked, timeout=ANSWER_SECONDS)
-    except ray.exceptions.RayError:
+        answer: Answer = _got(asked, ANSWER_SECONDS)
+    except (ray.exceptions.RayError, OSError):
         return otherwise
     return answer
 
 
+def _got(asked: Any, timeout: float | None = None) -> Any:
+    """An actor's answer, waited for in another thread: while a task's own waits, Ray lends its CPUs to other tasks.
+
+    Raises: what the actor raised; ray.exceptions.RayError where there is no answer.
+    """
+    import ray
+
+    with ThreadPoolExecutor(1) as waiting:
+        try:
+            return waiting.submit(ray.get, asked, timeout=timeout).result()
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+
+
 @contextmanager
-def _acting(runs: Path) -> Iterator[tuple[Any, str]]:
-    """An actor on this node for its folder while the block runs, and the name by which others find it."""
+def _acting(runs: Path) -> Iterator[Any]:
+    """An actor on this node for its folder while the block runs; its name holds the node's, so that others find it."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    name = f"{ACTORS}{uuid.uuid4().hex}"
-    made = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Runs)
-    actor: Any = made.options(name=name, scheduling_strategy=here).remote(runs)
+    node = ray.get_runtime_context().get_node_id()
+    made = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Runs).options(
+        name=f"{ACTORS}{node} {uuid.uuid4().hex}", scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
+    )
+    actor: Any = made.remote(runs)
     try:
-        yield actor, name
+        yield actor
     finally:
         ray.kill(actor)

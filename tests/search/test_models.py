@@ -117,3 +117,14 @@ def test_an_attempt_beside_one_that_may_still_live_has_a_file_of_its_own(
     store.finish_trial(trial.id, result)
     keeper.tidy()
     assert [path.name for path in keeper.folder.iterdir()] == ["0000-2.keras"]
+
+
+def test_a_kept_model_whose_file_is_not_there_is_known(store: Store, search: Search, tmp_path: Path) -> None:
+    keeper = ModelKeeper(store, search, tmp_path / "models", 2)
+    keeper.folder.mkdir()
+    for number, value in enumerate((0.5, 0.7, 0.9)):
+        end(store, search, keeper, number, value)
+    keeper.tidy()
+    assert keeper.lost() == []
+    (keeper.folder / "0001.keras").unlink()
+    assert keeper.lost() == [str(keeper.folder / "0001.keras")]

@@ -27,7 +27,7 @@ for folder in own:
         assert ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0
         subprocess.run(["mount", "--make-rprivate", "/"], check=True)
         subprocess.run(["mount", "--bind", folder, runs], check=True)
-    nodes.append(cluster.add_node(num_cpus=1, memory=5 * 2**30, object_store_memory=80 * 2**20))
+    nodes.append(cluster.add_node(num_cpus=1, memory=10 * 2**30, object_store_memory=80 * 2**20))
 print(cluster.address, flush=True)
 for line in sys.stdin:
     cluster.remove_node(nodes.pop(), allow_graceful=False)

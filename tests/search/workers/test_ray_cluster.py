@@ -83,6 +83,7 @@ def test_cluster_without_room_or_not_there_is_one_line_and_nothing_is_made(
     for asked, told in (
         (("--ray", "local", "--worker-gpus", 64), "no node has the 1 CPUs, 64 GPUs and 4 GiB of memory of a worker"),
         (("--ray", "127.0.0.1:1"), "--ray 127.0.0.1:1: no cluster there"),
+        (("--ray", "ray://127.0.0.1:10001"), "Ray Client is not used here; run the command on a node of the cluster"),
     ):
         with start(searcher.arguments(*asked)) as process:
             _, err = process.communicate(timeout=PATIENCE)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 SITECUSTOMIZE = """
 import sys
 if "search.worker" in sys.orig_argv:
-    import os, time
+    import fcntl, os, time
     from pathlib import Path
     import features.cache as cache
     import search.loop as loop
@@ -32,9 +32,16 @@ if "search.worker" in sys.orig_argv:
     def together(*given):
         here = Path(__file__).parent
         (here / f"{os.getpid()}.begun").touch()
+        lock = open(Path(sys.argv[sys.argv.index("--runs") + 1]) / "one", "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            (here / "two on one processor").touch()
         while len(list(here.glob("*.begun"))) < WORKERS:
             time.sleep(0.05)
-        return run_search(*given)
+        ran = run_search(*given)
+        lock.close()
+        return ran
     cache.extract, loop.run_search = slowly, together
 """
 
@@ -139,13 +146,14 @@ def test_nodes_complete_one_another_and_send_after_an_interruption_what_had_not_
     other.know(known_backbones)
     nodes, own = nodes_with_folders(searcher, 2, known_backbones)
     shut.append(nodes)
-    arguments = command(searcher, shared, "--trials", 8, "--keep-models", 8, "--ray", nodes.address, "--workers", 2)
+    arguments = command(searcher, shared, "--trials", 8, "--keep-models", 8, "--ray", nodes.address, "--workers", 3)
 
     with start(arguments, PYTHONPATH=slow_workers(tmp_path / "slow", 2)) as driver:
         wait_for("trials", lambda: states(searcher.store).count(FINISHED) >= 3, driver)
         driver.send_signal(signal.SIGINT)
         driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 130
+    assert not (tmp_path / "slow" / "two on one processor").exists()  # the third waits for a place
     with start(arguments) as resumed:
         _, err = resumed.communicate(timeout=PATIENCE)
     assert resumed.returncode == 0, err
