@@ -1,8 +1,9 @@
 """The files of one view, filled together by the processes that need them, each batch by one of them.
 
 Beside the files `batches` has a byte a batch. Who extracts a batch holds a lock on its byte, which the system frees
-when its holder dies. The byte counts how often the batch was extracted, by whomever: bytes of 1 tell that it was once.
-Without locks on bytes (plumbing/byte_locks.py) the caller must see to it that one process at a time is here.
+when its holder dies. The byte counts how often the batch was extracted, by whomever: bytes of 1 tell that it was once;
+what came from another machine (features/exchange.py) is not counted. Without locks on bytes (plumbing/byte_locks.py)
+the caller must see to it that one process at a time is here.
 """
 
 import os

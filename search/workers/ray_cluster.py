@@ -99,7 +99,7 @@ def connected(options: Options) -> Iterator[None]:
 
 
 def _check_address(address: str) -> None:
-    """Raises: UsageError where nobody listens there: Ray itself would try for minutes."""
+    """Raises: UsageError where it is Ray Client's, or nobody listens there: Ray itself would try for minutes."""
     if address.startswith("ray://"):
         raise UsageError(
             f"--ray {address}: Ray Client is not used here; run the command on a node of the cluster, and give "
